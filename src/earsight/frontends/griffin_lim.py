@@ -7,7 +7,7 @@ Axes: b clips, s samples, m mel bands, f frequency bins, t frames.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import cast
 
@@ -22,6 +22,9 @@ from earsight.frontends.specvqgan_mel import (
     mel_amplitude,
     mel_filters,
 )
+
+# the builtin carries no types
+_istft = cast(Callable[..., Tensor], torch.istft)  # pyright: ignore[reportUnknownMemberType]
 
 PHASE_EPSILON = 1e-16  # keeps the phase of an empty bin finite
 
@@ -70,9 +73,7 @@ def griffin_lim(
     pull = momentum / (1 + momentum)
 
     def wave_of(spectrum: Complex[Tensor, "b f t"]) -> Float[Tensor, "b s"]:
-        back = torch.istft  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        wave = back(spectrum, FFT_SAMPLES, hop_length=MEL_HOP_SAMPLES, window=window)
-        return cast(Tensor, wave)
+        return _istft(spectrum, FFT_SAMPLES, hop_length=MEL_HOP_SAMPLES, window=window)
 
     angles = torch.ones_like(magnitude, dtype=torch.complex64)
     if start_phase is not None:
