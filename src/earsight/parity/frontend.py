@@ -1,0 +1,5 @@
+"""x."""
+
+from earsight.parity.runners import Runner
+
+KINDS: dict[str, Runner] = {}

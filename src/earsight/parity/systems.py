@@ -1,0 +1,12 @@
+"""Every kind of golden case that has a runner, by system: the folder name of its cases."""
+
+from collections.abc import Mapping
+
+from earsight.parity import frontend, specvqgan, vocoder
+from earsight.parity.runners import Runner
+
+SYSTEMS: Mapping[str, Mapping[str, Runner]] = {
+    "specvqgan": specvqgan.KINDS,
+    "frontend": frontend.KINDS,
+    "vocoder": vocoder.KINDS,
+}
