@@ -19,9 +19,10 @@ def to_sequence(grid: Int[Tensor, "b r c"]) -> Int[Tensor, "b n"]:
 
 def to_grid(codes: Int[Tensor, "b n"], *, rows: int) -> Int[Tensor, "b r c"]:
     """Codes on the grid. Raises InputError when they do not fill whole columns."""
-    if codes.shape[1] % rows:
+    rest = codes.shape[1] % rows
+    if rest:
         raise InputError(
             f"{codes.shape[1]} codes do not fill whole columns of {rows}: "
-            f"give {codes.shape[1] - codes.shape[1] % rows} or {codes.shape[1] + -codes.shape[1] % rows}"
+            f"leave out {rest} or add {rows - rest}"
         )
     return rearrange(codes, "b (c r) -> b r c", r=rows)

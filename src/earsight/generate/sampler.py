@@ -8,7 +8,7 @@ Axes: b clips, f feature tokens, w feature width, n codes, k code vocabulary.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +24,7 @@ FREE = -1
 """Marks a code that is to be drawn among codes that are given."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """What the sampler needs: `TokenEngine` (cached) or `UncachedEngine` (the plain way)."""
 

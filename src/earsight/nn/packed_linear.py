@@ -84,7 +84,10 @@ class PackedLinear:
 
     def _tiles(self, x: Tensor) -> Tensor:
         num_rows = x.shape[0]
-        tiles = [self._product(_padded(tile, _TILE_ROWS)) for tile in x.split(_TILE_ROWS)]
+        tiles = [
+            self._product(_padded(x[first : first + _TILE_ROWS], _TILE_ROWS))
+            for first in range(0, num_rows, _TILE_ROWS)
+        ]
         out = (tiles[0] if len(tiles) == 1 else torch.cat(tiles))[:num_rows].float()
         return out if self._bias_float is None else out + self._bias_float
 
@@ -96,7 +99,7 @@ class PackedLinear:
     def _int8(self, x: Tensor) -> Tensor:
         assert self._scale is not None
         if x.device.type == "cpu":
-            out = torch._weight_int8pack_mm(x, self._weight, self._scale).float()
+            out = torch.ops.aten._weight_int8pack_mm(x, self._weight, self._scale).float()
         else:
             out = (x @ self._weight.to(x.dtype).T * self._scale).float()
         return out if self._bias is None else out + self._bias
