@@ -244,7 +244,9 @@ def _whole_arrays(case: Case, outputs: Outputs, made: dict[str, Value]) -> Itera
             continue
         try:
             array = as_array(made[found] if found in made else _made(outputs[found]))
-        except Exception:  # its own row says so already
+        except Exception as error:
+            if found not in case.stored:  # else its own row says so already
+                yield _row(case, name, "error", detail=f"{type(error).__name__}: {error}")
             continue
         if shape is not None and array.shape != tuple(shape):
             detail = f"shape {array.shape}, stored {tuple(shape)}"
@@ -260,12 +262,15 @@ def _whole_arrays(case: Case, outputs: Outputs, made: dict[str, Value]) -> Itera
 
 def _summaries(case: Case) -> dict[str, tuple[list[float] | None, list[int] | None]]:
     found: dict[str, tuple[list[float] | None, list[int] | None]] = {}
-    for name, entry in case.spec.get("stats", {}).items():
-        if isinstance(entry, Mapping) and "mean" in entry and "std" in entry:
-            found[name] = ([float(entry["mean"]), float(entry["std"])], entry.get("shape"))  # pyright: ignore
+    spec = case.spec
+    for name, value in fill.table(spec.get("stats")).items():
+        entry = fill.table(value)
+        if "mean" in entry and "std" in entry:
+            found[name] = ([float(entry["mean"]), float(entry["std"])], entry.get("shape"))
+    shapes = {**fill.table(spec.get("full_shapes")), **fill.table(spec.get("tap_shapes"))}
+    found.update({name: (None, shape) for name, shape in shapes.items()})
     for block in ("full_mean_std", "tap_full_mean_std"):
-        for name, pair in case.spec.get(block, {}).items():
-            shapes = {**case.spec.get("full_shapes", {}), **case.spec.get("tap_shapes", {})}
+        for name, pair in fill.table(spec.get(block)).items():
             found[name] = ([float(pair[0]), float(pair[1])], shapes.get(name))
     return found
 

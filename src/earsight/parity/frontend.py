@@ -1,5 +1,149 @@
-"""x."""
+"""Golden cases of the spectrogram and video front ends."""
 
-from earsight.parity.runners import Runner
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
 
-KINDS: dict[str, Runner] = {}
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from earsight.errors import InputError
+from earsight.frontends import griffin_lim, specvqgan_mel, visual_features
+from earsight.parity import fill
+from earsight.parity.cases import NUMBER, Case
+from earsight.parity.compare import Row, compare, equal
+from earsight.parity.runners import Runner, must_be
+
+SINES = re.compile(
+    r"arange\(samples\)/(?P<rate>\d+).*"
+    r'tokens\(seed, ?"freqs", ?\[(?P<count>\d+)\], ?(?P<high>\d+)\) \+ (?P<low>\d+) Hz.*'
+    rf"sum_i (?P<level>{NUMBER})\*sin.*"
+    rf"\((?P<base>{NUMBER}) \+ (?P<depth>{NUMBER})\*sin\(2\*pi\*(?P<beat>{NUMBER})\*t\)\).*"
+    rf'\+ (?P<noise>{NUMBER})\*normal\(seed, ?"noise".*'
+    r"cut to (?P<length>\d+) samples",
+    re.DOTALL,
+)
+
+
+def run_mel(case: Case) -> Iterator[Row]:
+    """SpecVQGAN's log-mel of a sum of sines, its inverse, and Griffin-Lim from zero phases."""
+    config = case.config
+    must_be(
+        config,
+        sr=specvqgan_mel.MEL_RATE_HZ,
+        n_fft=specvqgan_mel.FFT_SAMPLES,
+        hop=specvqgan_mel.MEL_HOP_SAMPLES,
+        n_mels=specvqgan_mel.NUM_MELS,
+        fmin=125,
+        fmax=7600,
+        power=1,
+        center=True,
+        pad_mode="reflect",
+        floor=specvqgan_mel.MEL_FLOOR,
+    )
+    outputs: dict[str, Any] = {}
+    if case.has_input("wave"):
+        mel = _mel_of(case, wave_of_sines(case.seed, case.spec["inputs"]["wave"]))
+        outputs["mel"] = mel
+        outputs["mel_columns"] = lambda: mel[:, config["mel_columns"]]
+        for name in case.stored:
+            if row := re.fullmatch(r"mel_row_(\d+)", name):
+                outputs[name] = mel[int(row[1])]
+        outputs["amplitude"] = lambda: specvqgan_mel.mel_amplitude(_inverted_columns(case, mel))
+        outputs["clipped_lstsq"] = lambda: griffin_lim.stft_magnitude(
+            specvqgan_mel.mel_amplitude(_inverted_columns(case, mel))
+        )
+    if case.has_input("mag"):
+        outputs["griffinlim_wave"] = lambda: _griffin_lim(case)
+    yield from compare(case, outputs)
+
+
+def wave_of_sines(seed: int, recipe: dict[str, Any]) -> Float[Tensor, " s"]:
+    """Sines at drawn frequencies, beating in level, with a little noise, zero-padded or cut.
+
+    All numbers are read from the recipe's text; InputError where it says something else.
+    """
+    told = SINES.search(str(recipe.get("how")))
+    if told is None:
+        raise InputError(f"no rule for a wave made like this: {recipe.get('how')!r}")
+    count, num_samples = int(told["count"]), int(recipe["samples"])
+    time = np.arange(num_samples) / int(told["rate"])
+    hertz = fill.tokens(seed, "freqs", [count], high=int(told["high"])) + int(told["low"])
+    angles = 2 * math.pi * hertz[:, None] * time + fill.normal(seed, "phases", [count])[:, None]
+    tone = (float(told["level"]) * np.sin(angles)).sum(axis=0)
+    swell = float(told["base"]) + float(told["depth"]) * np.sin(
+        2 * math.pi * float(told["beat"]) * time
+    )
+    noise = float(told["noise"]) * fill.normal(seed, "noise", [num_samples])
+    wave = torch.as_tensor((tone * swell + noise).astype(np.float32))
+    return specvqgan_mel.fit_samples(wave[None], int(told["length"]))[0]
+
+
+def _mel_of(case: Case, wave: Float[Tensor, " s"]) -> Float[Tensor, "m t"]:
+    limit = re.search(r"\[:, :(\d+)\]", str(case.config.get("formula", "")))
+    num_frames = int(limit[1]) if limit else specvqgan_mel.CLIP_FRAMES
+    if wave.numel() == specvqgan_mel.samples_for(num_frames):
+        return specvqgan_mel.log_mel(wave[None], num_frames=num_frames)[0]
+    return specvqgan_mel.log_mel(wave[None], num_frames=None)[0, :, :num_frames]
+
+
+def _inverted_columns(case: Case, mel: Float[Tensor, "m t"]) -> Float[Tensor, "m n"]:
+    span = re.search(r"columns (\d+)\.\.(\d+)", case.note("amplitude"))
+    if span is None:
+        raise InputError(f"which columns are inverted? {case.note('amplitude')!r}")
+    return mel[:, int(span[1]) : int(span[2]) + 1]
+
+
+def _griffin_lim(case: Case) -> Float[Tensor, " s"]:
+    note = case.note("griffinlim_wave")
+    iterations = re.search(r"(\d+) iterations", note)
+    momentum = re.search(rf"momentum ({NUMBER})", note)
+    if iterations is None or momentum is None:
+        raise InputError(f"expected a number of iterations and a momentum in {note!r}")
+    return griffin_lim.griffin_lim(
+        case.input("mag")[None], iterations=int(iterations[1]), momentum=float(momentum[1])
+    )[0]
+
+
+def run_feature_sampling(case: Case) -> Iterator[Row]:
+    """Rows of visual features: joined, padded, cropped and picked; bands of a mel standardised."""
+    config = case.config
+    num_rows, kept = int(config["feat_len"]), int(config["feat_crop_len"])
+    outputs: dict[str, Any] = {}
+    if case.has_input("rgb"):
+        streams = case.input("rgb")
+        if case.has_input("flow"):
+            streams = visual_features.join_streams(streams, case.input("flow"))
+        rows = visual_features.crop_rows(visual_features.fit_rows(streams, num_rows), kept)
+        for name in case.stored:
+            if name.startswith("sampled_"):
+                outputs[name] = _columns(case, name, _picked(rows, name.removeprefix("sampled_")))
+    if case.has_input("spec"):
+        mel = specvqgan_mel.normalise_bands(specvqgan_mel.centre_crop(case.input("spec")))
+        outputs["normalised_spec"] = _columns(case, "normalised_spec", mel[0])
+    yield from compare(case, outputs)
+    numbers = torch.arange(kept, dtype=torch.float32)[:, None]
+    for name, expected in fill.table(config.get("indices")).items():
+        ours = [int(index) for index in _picked(numbers, name)[:, 0]]
+        yield equal(case, f"indices of {name}", ours, expected)
+
+
+def _picked(rows: Float[Tensor, "r d"], name: str) -> Float[Tensor, "s d"]:
+    """Rows by a name such as "5", or "5x3" for five rows written three times each."""
+    number, _, repeats = name.partition("x")
+    return visual_features.resample_rows(rows, int(number), repeats=int(repeats or 1))
+
+
+def _columns(case: Case, output: str, array: Float[Tensor, "r d"]) -> Float[Tensor, "r n"]:
+    """The columns that the case's note lists, where it lists some."""
+    listed = re.search(r"columns ((?:\d+, ?)+\d+)", case.note(output))
+    return array[:, [int(text) for text in listed[1].split(",")]] if listed else array
+
+
+KINDS: dict[str, Runner] = {
+    "specvqgan_mel": run_mel,
+    "feature_sampling": run_feature_sampling,
+}
