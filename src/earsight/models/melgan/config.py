@@ -1,6 +1,7 @@
 """Sizes of the vocoder and of its training-time discriminators."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from earsight.errors import ConfigError
@@ -62,7 +63,7 @@ class DiscriminatorConfig:
                 f"({self.num_scales}), num_layers ({self.num_layers}), factor ({self.factor}) "
                 "at least 1"
             )
-        for before, after in zip(self.layer_channels, self.layer_channels[1:], strict=False):
+        for before, after in pairwise(self.layer_channels):
             if after % (before // 4):
                 raise ConfigError(
                     f"max_channels ({self.max_channels}) gives a layer of {after} channels after "

@@ -4,6 +4,7 @@ Axes: b clips, s samples, c channels, n steps.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ class ScaleDiscriminator(nn.Module):
                 ),
                 nn.LeakyReLU(SLOPE),
             )
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in pairwise(widths)
         ]
         last = nn.Sequential(
             weight_norm(nn.Conv1d(widths[-1], wide, 5, padding=2)), nn.LeakyReLU(SLOPE)
