@@ -1,0 +1,18 @@
+"""Import every module of the installed package, and make sure that no extra helped."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import walk_packages
+
+import earsight
+
+EXTRAS = ("av", "soundfile", "soxr", "PIL", "cv2", "matplotlib", "huggingface_hub", "tensorboard")
+
+present = [name for name in EXTRAS if find_spec(name)]
+if present:
+    raise SystemExit(f"this proves nothing, extras are installed: {', '.join(present)}")
+names = [module.name for module in walk_packages(earsight.__path__, "earsight.")]
+for name in names:
+    if not name.endswith("__main__"):
+        import_module(name)
+print(f"{len(names)} modules import")

@@ -1,0 +1,40 @@
+# make demo             a silent clip gets its sound; CLIP=path/to/video.mp4 takes another clip
+# make test             the tests
+# make lint             style, formatting and types
+# make distclean        remove the virtual environment
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out
+CLIP ?= src/earsight/bundled/demo/bouncing_ball.mp4
+export PYTHON
+
+RESULT = $(OUT)/$(notdir $(CLIP))
+REQUIREMENTS = pyproject.toml constraints.txt .ci/install
+
+.PHONY: demo test lint distclean
+
+demo: $(VENV)/.has-media
+	@$(VENV)/bin/earsight sound "$(CLIP)" --output "$(OUT)" --overwrite
+	@$(VENV)/bin/python benchmarks/bounce_timing.py "$(CLIP)" "$(OUT)"
+	@printf '\nThe clip with its sound: %s\n' "$(RESULT)"
+
+test: $(VENV)/.has-dev
+	$(VENV)/bin/python -m pytest -n 2 -q
+
+lint: $(VENV)/.has-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+distclean:
+	rm -rf $(VENV)
+
+$(VENV)/.has-media: $(REQUIREMENTS)
+	@echo "installing into $(VENV) (once, a minute or two)"
+	@.ci/install $(VENV) -e '.[media]'
+	@touch $@
+
+$(VENV)/.has-dev: $(REQUIREMENTS)
+	@echo "installing into $(VENV) (once, a minute or two)"
+	@.ci/install $(VENV) -e '.[dev]'
+	@touch $@ $(VENV)/.has-media
