@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 
 from earsight.errors import InputError
-from earsight.files import write_json
+from earsight.files import staged, write_json
 from earsight.settings import to_plain
 
 
@@ -28,34 +28,30 @@ class RunDir:
     path: Path
     keep: int = 2
 
-    def start(self, recipe: object, *, resume: bool) -> dict[str, Any] | None:
-        """Note the recipe; returns the newest state when resuming, None for a fresh start.
+    def note_recipe(self, recipe: object, *, resume: bool) -> None:
+        """Write down a frozen dataclass of settings, or check it against the noted one.
 
-        Resuming cuts the log back to the state's step. Raises InputError for a fresh start in a
-        used folder, and when a run is resumed with another recipe.
+        Raises InputError for a fresh start in a used folder, and when a run is resumed with
+        another recipe.
         """
         plain = json.loads(json.dumps(to_plain(recipe)))
         noted = self.path / "recipe.json"
         if not noted.exists():
             write_json(noted, plain)
-            return None
+            return
         if not resume:
-            raise InputError(
-                f"{self.path} holds a run already: resume it, or choose another folder"
-            )
+            raise InputError(f"{self.path} holds a run already: resume it or choose another folder")
         if (before := json.loads(noted.read_text())) != plain:
             changed = [name for name in plain if before.get(name) != plain[name]]
             raise InputError(
                 f"{self.path} was started with other settings ({', '.join(changed)} differ): "
-                "resume with the same recipe, or choose another folder"
+                "resume with the same recipe or choose another folder"
             )
-        state = self.restore()
-        self._cut_log(0 if state is None else int(state["step"]))
-        return state
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line of named numbers."""
         line = {"step": step} | {name: float(f"{value:.6g}") for name, value in values.items()}
+        self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -65,10 +61,11 @@ class RunDir:
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def save(self, state: Mapping[str, Any]) -> Path:
+    def save_state(self, state: Mapping[str, Any]) -> Path:
         """Write a checkpoint, whole or not at all; `state["step"]` names it."""
         step = int(state["step"])
         final = self.path / f"step_{step:06d}"
+        self.path.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".saving-", dir=self.path))
         try:
             torch.save(dict(state), temporary / "state.pt")
@@ -87,17 +84,19 @@ class RunDir:
         """Checkpoint folders, oldest first."""
         return sorted(path for path in self.path.glob("step_*") if (path / "state.pt").exists())
 
-    def restore(self) -> dict[str, Any] | None:
-        """Newest state, on the CPU; None where nothing was saved. No code in it is run."""
+    def load_state(self) -> dict[str, Any]:
+        """Newest state, on the CPU; no code in the file is run.
+
+        Raises InputError where nothing was saved.
+        """
         saved = self.checkpoints()
         if not saved:
-            return None
+            raise InputError(f"{self.path} holds no saved state: start the run without resuming")
         state = torch.load(saved[-1] / "state.pt", map_location="cpu", weights_only=True)
         return cast(dict[str, Any], state)
 
-    def _cut_log(self, step: int) -> None:
+    def trim_log(self, step: int) -> None:
+        """Drop the lines after `step`: a resumed run writes them again."""
         kept = [line for line in self.read_log() if line["step"] <= step]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        temporary = self.path / ".log.jsonl"
-        temporary.write_text(text)
-        temporary.replace(self.path / "log.jsonl")
+        with staged(self.path / "log.jsonl", overwrite=True) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))

@@ -58,7 +58,8 @@ def config_from_entries(entries: Mapping[str, Tensor]) -> MelGANConfig:
             f"a MelGAN generator has an entry '{_MEL_INPUT}' of 3 axes, this file has "
             f"{len(entries)} entries without it: expected best_netG.pt or netG.pt"
         )
-    position, ratios, num_residual_layers = 2, [], 0
+    position, num_residual_layers = 2, 0
+    ratios: list[int] = []
     while (upsample := entries.get(f"model.{position + 1}.weight_v")) is not None:
         if upsample.ndim != 3 or upsample.shape[2] % 2:
             raise WeightsError(
