@@ -33,7 +33,7 @@ def test_published_rows_are_picked(num_samples: int, rows: list[int]) -> None:
 def test_rows_are_picked_inside_the_clip_only() -> None:
     for num_samples in range(1, 213):
         rows = front.sampled_rows(num_samples)
-        assert 0 <= rows.min()
+        assert rows.min() >= 0
         assert rows.max() < 212
         assert rows.unique().numel() == num_samples
     with pytest.raises(InputError, match="choose 1 to 212"):
@@ -70,6 +70,6 @@ def test_no_feats_noise_comes_from_the_generator() -> None:
     )
     assert first.shape == (2, 2048)
     assert torch.equal(first, second)
-    assert 0 <= first.min()
+    assert first.min() >= 0
     assert first.max() < 1
     assert first.mean() == pytest.approx(0.5, abs=0.03)
