@@ -31,7 +31,10 @@ class Command:
     summary: str
 
 
-COMMANDS = (Command("doctor", "earsight.cli.doctor", "check this installation and say what to do"),)
+COMMANDS = (
+    Command("parity", "earsight.cli.parity", "re-run stored reference results, print the errors"),
+    Command("doctor", "earsight.cli.doctor", "check this installation and say what to do"),
+)
 
 
 @runtime_checkable
