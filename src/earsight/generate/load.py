@@ -1,0 +1,255 @@
+"""Opens models: bundled ones, own folders, converted official weights, folders on the hub."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from earsight.checkpoints.fetch import cache_dir
+from earsight.checkpoints.native import Bundle, NativeFolder, read_bundle
+from earsight.errors import InputError, WeightsError
+from earsight.extras import require
+from earsight.generate.codec import Codec
+from earsight.generate.conditions import VisualKind
+from earsight.generate.decode import Compute, GriffinLimVocoder, MelGANVocoder, Vocoder
+from earsight.generate.video_to_sound import VideoToSound
+from earsight.models.mel_vqgan.config import MelVQGANConfig
+from earsight.models.mel_vqgan.model import MelVQGAN
+from earsight.models.melgan.config import MelGANConfig
+from earsight.models.melgan.model import MelGANGenerator
+from earsight.models.token_gpt.config import TokenGPTConfig
+from earsight.models.token_gpt.engine import TokenEngine
+from earsight.models.token_gpt.model import TokenGPT
+from earsight.nn.packed_linear import Precision
+from earsight.settings import from_plain
+
+Module = TypeVar("Module", bound=nn.Module)
+BUNDLED = "bundled"
+BUNDLED_FOLDER = Path(__file__).parents[1] / "bundled"
+CONVERTED = "converted"
+"""Folder inside the cache for official weights after conversion, one folder per name."""
+HUB_FILES = ("*.safetensors", "config.json", "card.md", "*/*.safetensors", "*/config.json")
+VOCODER_NAME = "melgan-vggsound"
+VISUAL_KINDS: tuple[VisualKind, ...] = ("motion", "resnet50", "bn_inception", "noise", "none")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadOptions:
+    """How a model is to run.
+
+    `precision` is that of the transformer; decoder and vocoder run in bf16 with bf16 and int8.
+    `vocoder`: "auto" takes the model's own, else the published MelGAN where it is installed, else
+    Griffin-Lim; a name or folder takes that one. `visual` overrides what the folder says.
+    """
+
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    vocoder: str = "auto"
+    visual: VisualKind | None = None
+
+    @property
+    def compute(self) -> Compute:
+        """Arithmetic of decoder and vocoder."""
+        return "fp32" if self.precision == "fp32" else "bf16"
+
+
+def open_bundle(source: str | Path) -> Bundle:
+    """Find and read the model folder that `source` means.
+
+    A folder's path, "bundled", the name of converted official weights, or a hub repository
+    `owner/name@revision`. Raises InputError when it is none of these.
+    """
+    text = str(source)
+    if text == BUNDLED:
+        return read_bundle(BUNDLED_FOLDER)
+    folder = Path(source)
+    if folder.is_dir():
+        return read_bundle(folder)
+    converted = cache_dir() / CONVERTED / text
+    if "/" not in text and converted.is_dir():
+        return read_bundle(converted)
+    if text.count("/") == 1 and not text.startswith((".", "/", "~")):
+        return read_bundle(_hub_folder(text))
+    raise InputError(
+        f"no model '{text}': expected '{BUNDLED}', a model folder, a hub repository "
+        "owner/name@revision, or official weights that are installed ('earsight weights list' "
+        f"shows names; 'earsight weights convert {text}' installs one)"
+    )
+
+
+def load(
+    source: str | Path = BUNDLED,
+    *,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    vocoder: str = "auto",
+    visual: VisualKind | None = None,
+) -> VideoToSound:
+    """Open a model that makes sound for pictures; options as in `LoadOptions`.
+
+    Raises InputError for an unknown source or option, WeightsError for weights that do not fit.
+    """
+    options = LoadOptions(device=device, precision=precision, vocoder=vocoder, visual=visual)
+    bundle = open_bundle(source)
+    if "transformer" not in bundle.parts:
+        raise InputError(
+            f"{source} holds {', '.join(bundle.parts)} and no transformer: it can code sound "
+            "('earsight codec', load_codec), not make it from a picture"
+        )
+    target = _device(device)
+    codebook = _codebook(bundle, target)
+    transformer = _built(TokenGPT, TokenGPTConfig, bundle.parts["transformer"], "token_gpt", target)
+    if transformer.config.num_codes != codebook.config.num_codes:
+        raise WeightsError(
+            f"{bundle.path}: the transformer speaks {transformer.config.num_codes} codes, the "
+            f"codebook {codebook.config.num_codes}: they do not belong together"
+        )
+    extra = bundle.extra
+    return VideoToSound(
+        name=_name(source),
+        weights_sha256=_joint_hash(bundle),
+        codebook=codebook,
+        engine=TokenEngine(transformer, precision=precision),
+        vocoder=_vocoder(bundle, options, target),
+        visual=visual or _visual(extra, transformer.config),
+        class_names=tuple(str(name) for name in _listed(extra.get("class_names"))),
+        lead_frames=int(extra.get("lead_frames", 0)),
+        compute=options.compute,
+    )
+
+
+def load_codec(
+    source: str | Path = BUNDLED,
+    *,
+    device: str = "cpu",
+    precision: Literal["fp32", "bf16"] = "fp32",
+    vocoder: str = "auto",
+) -> Codec:
+    """Open a spectrogram codebook and a vocoder as a codec; raises as `load` does."""
+    options = LoadOptions(device=device, precision=precision, vocoder=vocoder)
+    bundle = open_bundle(source)
+    target = _device(device)
+    return Codec(
+        name=_name(source),
+        weights_sha256=_codebook_part(bundle).sha256,
+        codebook=_codebook(bundle, target),
+        vocoder=_vocoder(bundle, options, target),
+        compute=options.compute,
+    )
+
+
+def _hub_folder(text: str) -> Path:
+    repository, _, revision = text.partition("@")
+    hub = require("huggingface_hub", extra="hub", purpose=f"opening {text} from the hub")
+    try:
+        found = hub.snapshot_download(
+            repository, revision=revision or None, allow_patterns=list(HUB_FILES)
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot open '{text}' from the hub ({error}): check name, revision and connection, "
+            "or give the path of a folder"
+        ) from error
+    return Path(found)
+
+
+def _built(
+    kind: Callable[[Any], Module],
+    config: type[Any],
+    folder: NativeFolder,
+    family: str,
+    device: torch.device,
+) -> Module:
+    """A network with the folder's sizes and, strictly, its weights."""
+    if folder.family != family:
+        raise WeightsError(f"{folder.path}: expected a {family} network, found {folder.family}")
+    with torch.device("meta"):
+        network = kind(from_plain(config, folder.config))
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    found: Mapping[str, Tensor] = folder.tensors
+    problems = [f"{name} missing" for name in wanted if name not in found]
+    problems += [f"{name} not expected" for name in found if name not in wanted]
+    problems += [
+        f"{name} file {tuple(found[name].shape)} model {tuple(shape)}"
+        for name, shape in wanted.items()
+        if name in found and found[name].shape != shape
+    ]
+    if problems:
+        raise WeightsError(
+            f"{folder.path}: {len(problems)} of {len(wanted)} entries do not fit: "
+            + "; ".join(problems[:20])
+        )
+    network.load_state_dict(dict(found), strict=True, assign=True)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network.to(device).eval()
+
+
+def _codebook_part(bundle: Bundle) -> NativeFolder:
+    for name in ("codebook", "mel_vqgan"):
+        if name in bundle.parts:
+            return bundle.parts[name]
+    raise InputError(f"{bundle.path} holds {', '.join(bundle.parts)} and no spectrogram codebook")
+
+
+def _codebook(bundle: Bundle, device: torch.device) -> MelVQGAN:
+    return _built(MelVQGAN, MelVQGANConfig, _codebook_part(bundle), "mel_vqgan", device)
+
+
+def _vocoder(bundle: Bundle, options: LoadOptions, device: torch.device) -> Vocoder:
+    wanted = options.vocoder
+    part = bundle.parts.get("vocoder")
+    if wanted == "griffin-lim":
+        return GriffinLimVocoder()
+    if wanted != "auto":
+        part = next(iter(open_bundle(wanted).parts.values()))
+        part = open_bundle(wanted).parts.get("vocoder", part)
+    elif part is None and (cache_dir() / CONVERTED / VOCODER_NAME).is_dir():
+        part = next(iter(open_bundle(VOCODER_NAME).parts.values()))
+    if part is None:
+        return GriffinLimVocoder()
+    generator = _built(MelGANGenerator, MelGANConfig, part, "melgan", device)
+    return MelGANVocoder(generator, compute=options.compute)
+
+
+def _visual(extra: Mapping[str, Any], config: TokenGPTConfig) -> VisualKind:
+    if not config.has_features:
+        return "none"
+    kind = extra.get("visual")
+    if kind not in VISUAL_KINDS:
+        raise InputError(
+            f"the folder does not say which picture features the model takes (found {kind!r}): "
+            "give visual= (--visual), one of motion, resnet50, bn_inception, noise"
+        )
+    return cast(VisualKind, kind)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"device '{name}' cannot be used here ({reason}): 'earsight doctor' lists devices"
+        ) from error
+    return device
+
+
+def _joint_hash(bundle: Bundle) -> str:
+    """One hash for all parts, so that provenance names the whole model."""
+    import hashlib
+
+    text = "".join(f"{name}:{part.sha256}\n" for name, part in sorted(bundle.parts.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _name(source: str | Path) -> str:
+    return source if isinstance(source, str) and "/" not in source else Path(source).name
+
+
+def _listed(value: object) -> list[object]:
+    return cast(list[object], value) if isinstance(value, list) else []

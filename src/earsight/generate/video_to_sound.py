@@ -1,0 +1,302 @@
+"""Video or picture to sound: visual features, code transformer, codebook decoder, vocoder.
+
+Axes: b samples, n codes, r code rows, c code columns, m mel bands, t frames.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from earsight.errors import ConfigError, InputError
+from earsight.frontends.motion import COLUMN_SECONDS, MotionTrack, motion_features
+from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ
+from earsight.generate.conditions import (
+    Conditions,
+    MotionConditions,
+    NoConditions,
+    NoiseConditions,
+    VisualKind,
+)
+from earsight.generate.decode import Compute, Vocoder, decode_mel, stream_mel, stream_wave
+from earsight.generate.grid import to_grid
+from earsight.generate.logits import SamplingConfig
+from earsight.generate.rank import loudness_follows_motion
+from earsight.generate.sampler import FREE, Condition
+from earsight.generate.seeds import item_generator
+from earsight.generate.visual_input import VisualInput
+from earsight.generate.windows import sample_moving
+from earsight.media.audio import Waveform
+from earsight.models.mel_vqgan.model import MelVQGAN
+from earsight.models.token_gpt.engine import TokenEngine
+
+OVERLAP_COLUMNS = 13
+"""Columns (2.4 s) of the sound before that every later window continues from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SoundRequest:
+    """What to make of one input.
+
+    `class_name` is one of the model's classes, or None to leave it open. The best of
+    `num_candidates` by the score becomes a sample; there are `num_samples` of them. `prime` are
+    codes of a given beginning; `kept` are codes of the whole input of which those inside
+    `keep_seconds` stay.
+    """
+
+    seed: int = 0
+    num_samples: int = 1
+    num_candidates: int = 1
+    class_name: str | None = None
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    prime: Int[Tensor, " n"] | None = None
+    kept: Int[Tensor, " n"] | None = None
+    keep_seconds: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse counts and ranges without a meaning."""
+        if self.num_samples < 1 or self.num_candidates < 1:
+            raise ConfigError(
+                f"samples ({self.num_samples}) and rank ({self.num_candidates}) must be 1 or more"
+            )
+        if (self.kept is None) != (self.keep_seconds is None):
+            raise ConfigError("a range to keep needs the sound to keep it from, and the reverse")
+        if self.keep_seconds is not None and not 0 <= self.keep_seconds[0] < self.keep_seconds[1]:
+            raise ConfigError(
+                f"a range to keep is START:END in seconds with START < END, got {self.keep_seconds}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SampledCodes:
+    """Codes of one sample, and how it was chosen."""
+
+    codes: Int[Tensor, " n"]
+    candidate: int
+    score: float | None
+
+
+Score = Callable[[Float[Tensor, "b m t"], Float[Tensor, " n"]], Float[Tensor, " b"]]
+
+
+class VideoToSound:
+    """The SpecVQGAN pipeline with any of its transformers; made by `earsight.load`.
+
+    `lead_frames` is how many spectrogram frames after the picture's start the model's own sound
+    begins (published models were trained on the middle of their clips).
+    Source: SpecVQGAN, sec. 3.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        weights_sha256: str,
+        codebook: MelVQGAN,
+        engine: TokenEngine,
+        vocoder: Vocoder,
+        visual: VisualKind,
+        class_names: tuple[str, ...],
+        lead_frames: int = 0,
+        compute: Compute = "fp32",
+    ) -> None:
+        self.name = name
+        self.weights_sha256 = weights_sha256
+        self.codebook = codebook.eval()
+        self.engine = engine
+        self.vocoder = vocoder
+        self.visual: VisualKind = visual
+        self.class_names = class_names
+        self.lead_frames = lead_frames
+        self.compute: Compute = compute
+
+    def num_columns(self, seconds: float) -> int:
+        """Code columns that cover a picture of this length."""
+        lead_seconds = self.lead_frames * MEL_HOP_SAMPLES / MEL_RATE_HZ
+        return max(1, math.ceil((seconds - lead_seconds) / COLUMN_SECONDS))
+
+    def class_index(self, class_name: str | None) -> int | None:
+        """Row of a class; None for models without classes.
+
+        Raises InputError for an unknown name, or none where the model cannot do without.
+        """
+        config = self.engine.config
+        if not config.has_class:
+            if class_name is not None:
+                raise InputError(
+                    f"{self.name} hears the picture only and takes no class: leave --class out"
+                )
+            return None
+        if class_name is None:
+            if config.class_dropout_index is None:
+                raise InputError(f"{self.name} needs a class: {self._class_list()}")
+            return config.class_dropout_index
+        wanted = class_name.strip().lower().replace("_", " ")
+        for index, name in enumerate(self.class_names):
+            if wanted in (name.lower(), str(index)):
+                return index
+        raise InputError(f"unknown class '{class_name}': choose one of {self._class_list()}")
+
+    def sample(
+        self,
+        visual: VisualInput,
+        request: SoundRequest,
+        *,
+        score: Score = loudness_follows_motion,
+        on_code: Callable[[int], None] | None = None,
+    ) -> list[SampledCodes]:
+        """Draw the codes of every sample; each is the best of its candidates.
+
+        Candidates of all samples run as one batch through the first window; the winners go on.
+        The score gets spectrograms of the first window and the motion of the picture there.
+        """
+        items = [(s, c) for s in range(request.num_samples) for c in range(request.num_candidates)]
+        scores: list[float | None] = [None] * len(items)
+        winners, drafts = list(range(len(items))), None
+        if request.num_candidates > 1:
+            first = min(visual.seconds, self.engine.config.grid_columns * COLUMN_SECONDS)
+            drafts = self._draw(visual, request, items, first, None, on_code)
+            scores = list(self._scores(drafts, visual, score))
+            winners = _winners(request, scores)
+            drafts = drafts[winners]
+        chosen = [items[i] for i in winners]
+        codes = self._draw(visual, request, chosen, visual.seconds, drafts, on_code)
+        return [SampledCodes(codes[k], items[i][1], scores[i]) for k, i in enumerate(winners)]
+
+    def waves(self, codes: Int[Tensor, " n"], *, seconds: float) -> Iterator[Waveform]:
+        """Sound of codes, piece by piece, exactly as long as asked for."""
+        left = round(seconds * MEL_RATE_HZ)
+        for piece in stream_wave(self.vocoder, self._mels(codes)):
+            wave = piece[:, :left].cpu()
+            left -= wave.shape[1]
+            if wave.shape[1]:
+                yield Waveform(wave, MEL_RATE_HZ)
+        if left:
+            yield Waveform(torch.zeros(1, left), MEL_RATE_HZ)
+
+    def mel(self, codes: Int[Tensor, " n"]) -> Float[Tensor, "m t"]:
+        """Spectrogram in [0, 1] of codes, whole."""
+        return torch.cat(list(self._mels(codes)), dim=2)[0]
+
+    def _mels(self, codes: Int[Tensor, " n"]) -> Iterator[Float[Tensor, "1 m t"]]:
+        grid = to_grid(codes[None], rows=self.engine.config.grid_rows)
+        lead = self.lead_frames
+        for mel in stream_mel(self.codebook, grid.to(self.engine.device), compute=self.compute):
+            if lead:
+                # nothing was generated for this moment: the first frames, mirrored, stand for it
+                mel = torch.cat([mel[:, :, :lead].flip(-1), mel], dim=2)
+                lead = 0
+            yield mel
+
+    def _draw(
+        self,
+        visual: VisualInput,
+        request: SoundRequest,
+        items: list[tuple[int, int]],
+        seconds: float,
+        drafts: Int[Tensor, "b m"] | None,
+        on_code: Callable[[int], None] | None,
+    ) -> Int[Tensor, "b n"]:
+        num_columns = self.num_columns(seconds)
+        index = self.class_index(request.class_name)
+        classes = None if index is None else torch.full((len(items),), index)
+        sources = self._conditions(visual, request, items)
+        device = self.engine.device
+
+        def condition_at(column: int) -> Condition:
+            rows = [source.window(column) for source in sources]
+            present = [row for row in rows if row is not None]
+            features = torch.stack(present) if present else None
+            if features is not None and len(present) < len(items):
+                features = features.expand(len(items), -1, -1)
+            return Condition(
+                None if features is None else features.float().to(device),
+                None if classes is None else classes.to(device),
+            )
+
+        pieces = sample_moving(
+            self.engine,
+            condition_at,
+            num_columns=num_columns,
+            overlap_columns=min(OVERLAP_COLUMNS, self.engine.config.grid_columns // 2),
+            generators=[item_generator(request.seed, *item, "codes") for item in items],
+            sampling=request.sampling,
+            known=self._known(request, len(items), num_columns, drafts),
+            on_code=on_code,
+        )
+        return torch.cat([piece.cpu() for piece in pieces], dim=1)
+
+    def _conditions(
+        self, visual: VisualInput, request: SoundRequest, items: list[tuple[int, int]]
+    ) -> list[Conditions]:
+        """One source for all samples, or one per sample where it is random."""
+        config = self.engine.config
+        if not config.has_features:
+            return [NoConditions()]
+        match self.visual:
+            case "motion":
+                return [MotionConditions(visual.motion(), num_columns=config.num_features)]
+            case "noise" | "none":
+                return [
+                    NoiseConditions(
+                        item_generator(request.seed, *item, "noise"),
+                        num_samples=config.num_features,
+                        width=config.feature_width,
+                    )
+                    for item in items
+                ]
+            case "resnet50" | "bn_inception":
+                return [visual.features(self.visual, num_samples=config.num_features)]
+
+    def _known(
+        self,
+        request: SoundRequest,
+        batch: int,
+        num_columns: int,
+        drafts: Int[Tensor, "b m"] | None,
+    ) -> Callable[[int, int], Int[Tensor, "b k"]]:
+        """Codes that are given, by column: a beginning, a kept range, winners' first windows."""
+        rows = self.engine.config.grid_rows
+        given = torch.full((batch, num_columns * rows), FREE)
+        if request.kept is not None and request.keep_seconds is not None:
+            start, end = (
+                min(round(second / COLUMN_SECONDS), num_columns) * rows
+                for second in request.keep_seconds
+            )
+            end = min(end, request.kept.shape[0])
+            given[:, start:end] = request.kept[start:end]
+        if request.prime is not None:
+            primed = min(request.prime.shape[0], given.shape[1])
+            given[:, :primed] = request.prime[:primed]
+        if drafts is not None:
+            given[:, : drafts.shape[1]] = drafts
+        return lambda first, last: given[:, first * rows : last * rows]
+
+    def _scores(
+        self, codes: Int[Tensor, "b n"], visual: VisualInput, score: Score
+    ) -> Iterator[float]:
+        track = visual.motion()
+        for item in codes:
+            grid = to_grid(item[None], rows=self.engine.config.grid_rows)
+            mel = decode_mel(self.codebook, grid.to(self.engine.device), compute=self.compute)
+            yield float(score(mel.cpu(), motion_strength(track, grid.shape[2]))[0])
+
+    def _class_list(self) -> str:
+        return ", ".join(self.class_names) or f"0..{self.engine.config.num_classes - 1}"
+
+
+def motion_strength(track: MotionTrack, num_columns: int) -> Float[Tensor, " n"]:
+    """Energy or onset, whichever is stronger, four values per code column."""
+    rows = motion_features(track, num_columns=num_columns)
+    return rearrange(rows, "c (k j) -> k (c j)", k=2).amax(dim=0)
+
+
+def _winners(request: SoundRequest, scores: list[float | None]) -> list[int]:
+    """Index of the best candidate of every sample; the first of equals."""
+    width = request.num_candidates
+    blocks = [range(s * width, (s + 1) * width) for s in range(request.num_samples)]
+    return [max(block, key=lambda i: (scores[i] or 0.0, -i)) for block in blocks]

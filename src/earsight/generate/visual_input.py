@@ -1,0 +1,153 @@
+"""A video, a picture or a ready motion track as the input of a sound model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from earsight.errors import InputError
+from earsight.frontends.motion import MotionTrack, motion_track, with_clip_gain
+from earsight.frontends.visual_features import FEATURE_FPS
+from earsight.generate.conditions import Conditions, FeatureConditions, still_track
+from earsight.media.image import read_image
+from earsight.media.video import FpsFilter, probe, stream_frames
+
+FrameFeatures = Callable[[Iterator[UInt8[Tensor, "h w 3"]]], Iterator[Float[Tensor, " w"]]]
+"""A front end and its network: upright RGB frames at 21.5 a second to one row each."""
+
+FeatureKind = Literal["resnet50", "bn_inception"]
+_RULE = FpsFilter(Fraction(43, 2))
+
+
+class VisualInput(ABC):
+    """What is seen, for how long."""
+
+    @property
+    @abstractmethod
+    def seconds(self) -> float:
+        """Length of the sound to make."""
+
+    @abstractmethod
+    def motion(self) -> MotionTrack:
+        """Motion of the picture; measured once."""
+
+    @abstractmethod
+    def features(self, kind: FeatureKind, *, num_samples: int) -> Conditions:
+        """Frame features; a new reading from the start at every call."""
+
+
+class VideoInput(VisualInput):
+    """A video file, read as a stream.
+
+    `networks` compute frame features where a model wants them. Raises MediaError for files that
+    cannot be read and InputError for a duration beyond the video.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        seconds: float | None = None,
+        networks: dict[FeatureKind, FrameFeatures] | None = None,
+        short: Literal["zeros", "tile"] = "tile",
+    ) -> None:
+        self.path = path
+        self.info = probe(path)
+        if seconds is not None and not 0 < seconds <= self.info.duration_seconds + 0.5:
+            raise InputError(
+                f"{path} lasts {self.info.duration_seconds:.2f} s, asked for {seconds:g} s of "
+                "sound: choose a duration inside the video"
+            )
+        self._seconds = seconds if seconds is not None else self.info.duration_seconds
+        self._networks = networks or {}
+        self._short: Literal["zeros", "tile"] = short
+        self._motion: MotionTrack | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Length of the picture, or the shorter one asked for."""
+        return self._seconds
+
+    def motion(self) -> MotionTrack:
+        """Motion of the picture, brought to a common strength."""
+        if self._motion is None:
+            self._motion = with_clip_gain(motion_track(self._frames()))
+        return self._motion
+
+    def features(self, kind: FeatureKind, *, num_samples: int) -> Conditions:
+        """Frame features, read as far as they are needed."""
+        rows = network_for(self._networks, kind)(self._frames())
+        return FeatureConditions(rows, num_samples=num_samples, short=self._short)
+
+    def _frames(self) -> Iterator[UInt8[Tensor, "h w 3"]]:
+        for frame in stream_frames(self.path, rule=_RULE):
+            if frame.time_seconds > self._seconds + 1:
+                return
+            yield frame.pixels
+
+
+class PictureInput(VisualInput):
+    """A still picture, seen for `seconds`."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        seconds: float,
+        networks: dict[FeatureKind, FrameFeatures] | None = None,
+    ) -> None:
+        if not 0 < seconds <= 24 * 3600:
+            raise InputError(f"a duration lies between 0 s and a day, got {seconds:g} s")
+        self.path = path
+        self._pixels = read_image(path)
+        self._seconds = seconds
+        self._networks = networks or {}
+
+    @property
+    def seconds(self) -> float:
+        """Length asked for."""
+        return self._seconds
+
+    def motion(self) -> MotionTrack:
+        """Steady motion, assumed."""
+        return still_track(self._seconds)
+
+    def features(self, kind: FeatureKind, *, num_samples: int) -> Conditions:
+        """The picture's features, repeated."""
+        row = next(network_for(self._networks, kind)(iter([self._pixels])))
+        count = round(self._seconds * FEATURE_FPS) + 1
+        return FeatureConditions((row for _ in range(count)), num_samples=num_samples, short="tile")
+
+
+class TrackInput(VisualInput):
+    """A motion track instead of a picture."""
+
+    def __init__(self, track: MotionTrack) -> None:
+        self._track = track
+
+    @property
+    def seconds(self) -> float:
+        """Length of the track."""
+        return self._track.seconds
+
+    def motion(self) -> MotionTrack:
+        """The track itself."""
+        return self._track
+
+    def features(self, kind: FeatureKind, *, num_samples: int) -> Conditions:
+        """Raises InputError: a track shows nothing."""
+        raise InputError(f"a motion track has no {kind} features: give the video itself")
+
+
+def network_for(networks: dict[FeatureKind, FrameFeatures], kind: FeatureKind) -> FrameFeatures:
+    """The network of a kind. Raises InputError where its weights were not loaded."""
+    if kind not in networks:
+        raise InputError(
+            f"this model needs {kind} features and their ImageNet weights, which are not loaded: "
+            f"run 'earsight weights fetch imagenet-{kind.replace('_', '-')}'"
+        )
+    return networks[kind]
