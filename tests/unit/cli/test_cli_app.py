@@ -1,10 +1,12 @@
 """The dispatcher: exit codes, one clear line per error, nothing heavy before `run`."""
 
+import ast
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -106,3 +108,14 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_every_command_file_is_in_the_table() -> None:
+    folder = Path(app.__file__).parent
+    commands = {
+        f"earsight.cli.{path.stem}"
+        for path in folder.glob("*.py")
+        if {"configure", "run"}
+        <= {node.name for node in ast.parse(path.read_text()).body if hasattr(node, "name")}
+    }
+    assert commands == {command.module for command in app.COMMANDS}
