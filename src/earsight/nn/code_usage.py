@@ -1,0 +1,44 @@
+"""Bookkeeping of how often codes are used, and a second life for codes that are not.
+
+Axes: n code positions, d code width, k codes.
+Source: Dhariwal et al., "Jukebox", 2020, sec. 3 (random restarts).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from earsight.nn.quantize import Codebook
+
+
+class CodeUsage:
+    """Slowly forgetting share of every code; starts at equal shares."""
+
+    def __init__(self, *, num_codes: int, decay: float = 0.98) -> None:
+        self.share: Float[Tensor, " k"] = torch.full((num_codes,), 1 / num_codes)
+        self.decay = decay
+
+    def count(self, codes: Int[Tensor, "*n"]) -> None:
+        """Take the codes of one batch into account."""
+        found = torch.bincount(codes.flatten(), minlength=self.share.numel()) / codes.numel()
+        self.share = self.decay * self.share + (1 - self.decay) * found
+
+    @torch.no_grad()
+    def revive(
+        self,
+        codebook: Codebook,
+        latents: Float[Tensor, "n d"],
+        *,
+        generator: torch.Generator,
+        fair_share: float = 0.1,
+    ) -> int:
+        """Move rarely used codes onto latents drawn at random; returns how many moved.
+
+        Rare is less than `fair_share` of an equal share. The codebook is changed in place.
+        """
+        rare = (self.share < fair_share / self.share.numel()).nonzero()[:, 0]
+        rare = rare[: latents.shape[0]]
+        drawn = torch.randperm(latents.shape[0], generator=generator)[: rare.numel()]
+        codebook.embedding.weight[rare] = latents[drawn].to(codebook.embedding.weight.dtype)
+        self.share[rare] = 1 / self.share.numel()
+        return rare.numel()

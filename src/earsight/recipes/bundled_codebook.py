@@ -1,0 +1,367 @@
+"""Training of the small spectrogram codebook that ships with the package.
+
+Data: ESC-10, folds 1 to 4 (320 clips of 5 s); fold 5 is held out. The grid is the published one,
+5 rows of codes and one column per 16 frames, so that everything built on it has the published
+shape. First L1 and codebook losses alone, then a patch discriminator for texture.
+Command: `earsight train bundled_codebook.bundled --run runs/codebook`; time and scores: the card.
+Source: SpecVQGAN, sec. 3.1; differs from the paper: 2 M parameters, 256 codes, no attention (so
+that sounds of any length are coded alike), unused codes are revived, levels are changed at random,
+the exported weights are a moving average.
+
+Axes: n clips, b crops, m bands, t frames.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim import Adam
+
+from earsight.data.mel_crops import LevelChanges, random_crops, whole
+from earsight.errors import ConfigError
+from earsight.frontends.specvqgan_mel import from_model, to_model
+from earsight.losses.codebook import (
+    CodebookLossWeights,
+    DiscriminatorLosses,
+    GeneratorLosses,
+    discriminator_losses,
+    generator_losses,
+)
+from earsight.models.mel_vqgan.config import MelVQGANConfig
+from earsight.models.mel_vqgan.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
+from earsight.models.mel_vqgan.model import MelVQGAN, Reconstruction
+from earsight.nn.code_usage import CodeUsage
+from earsight.nn.quantize import perplexity
+from earsight.training.ema import MovingAverage
+from earsight.training.optim import set_rate, update
+from earsight.training.rundir import RunDir
+from earsight.training.schedules import warmup_cosine
+
+Scores = dict[str, float]
+CHECK_BATCH = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CodebookRecipe:
+    """Everything that decides the outcome of a run.
+
+    Every step draws one crop length from `crop_frames` and fills `frames_per_batch` with it.
+    Codes unused for long are revived every `revive_every` steps until step `revive_until`.
+    From step `codes_fixed_from` on only the decoder learns, so that codes keep their meaning.
+    Rates rise over `warmup_steps`, then fall along a cosine to `final_share` of themselves.
+    """
+
+    model: MelVQGANConfig
+    discriminator: PatchDiscriminatorConfig
+    weights: CodebookLossWeights
+    changes: LevelChanges = field(default_factory=LevelChanges)
+    num_steps: int
+    crop_frames: tuple[int, ...] = (112, 160, 208, 416)
+    frames_per_batch: int = 1664
+    rate: float = 1e-3
+    final_share: float = 0.05
+    discriminator_rate: float = 3e-4
+    warmup_steps: int = 100
+    betas: tuple[float, float] = (0.5, 0.9)
+    clip: float = 1.0
+    decay: float = 0.999
+    revive_every: int = 25
+    revive_until: int
+    codes_fixed_from: int
+    log_every: int = 50
+    check_every: int = 500
+    save_every: int = 500
+    precision: Literal["fp32", "bf16"] = "bf16"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        step = self.model.downsample
+        if any(frames % step or frames > self.frames_per_batch for frames in self.crop_frames):
+            raise ConfigError(
+                f"crop_frames {self.crop_frames} must be multiples of {step} and at most "
+                f"frames_per_batch ({self.frames_per_batch})"
+            )
+        if not 0 < self.revive_until <= self.codes_fixed_from <= self.num_steps:
+            raise ConfigError(
+                "expected 0 < revive_until <= codes_fixed_from <= num_steps, got "
+                f"{self.revive_until}, {self.codes_fixed_from}, {self.num_steps}"
+            )
+
+
+def bundled() -> CodebookRecipe:
+    """The settings of the weights in the package."""
+    return CodebookRecipe(
+        model=MelVQGANConfig(
+            channels=16,
+            channel_multipliers=(1, 2, 3, 4, 6),
+            blocks_per_level=1,
+            latent_channels=64,
+            code_dim=16,
+            num_codes=256,
+            attention_resolutions=(),
+            middle_attention=False,
+            norm_groups=8,
+        ),
+        discriminator=PatchDiscriminatorConfig(channels=24),
+        weights=CodebookLossWeights(
+            perceptual=0.0,
+            adversarial=0.4,
+            discriminator_start=4000,
+            minimum_adaptive=0.0,
+            maximum_adaptive=10.0,
+        ),
+        num_steps=9000,
+        revive_until=2500,
+        codes_fixed_from=5000,
+    )
+
+
+def tiny() -> CodebookRecipe:
+    """Seconds on a CPU, every part of the loop in use."""
+    return replace(
+        bundled(),
+        model=MelVQGANConfig(
+            channels=4,
+            channel_multipliers=(1, 1, 2, 2, 2),
+            blocks_per_level=1,
+            latent_channels=8,
+            code_dim=4,
+            num_codes=16,
+            attention_resolutions=(),
+            middle_attention=False,
+            norm_groups=2,
+        ),
+        discriminator=PatchDiscriminatorConfig(channels=4, num_layers=2),
+        weights=replace(bundled().weights, discriminator_start=2),
+        num_steps=6,
+        crop_frames=(32, 48),
+        frames_per_batch=96,
+        warmup_steps=2,
+        revive_every=2,
+        revive_until=3,
+        codes_fixed_from=4,
+        log_every=1,
+        check_every=3,
+        save_every=3,
+    )
+
+
+class CodebookTraining:
+    """Networks, optimisers, generator and step of a run: all that a resumed run needs."""
+
+    def __init__(self, recipe: CodebookRecipe) -> None:
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        with torch.random.fork_rng(devices=[]):
+            # network constructors draw from torch's global generator
+            torch.manual_seed(recipe.seed)
+            self.model = MelVQGAN(recipe.model)
+            self.discriminator = PatchDiscriminator(recipe.discriminator)
+        self.average = MovingAverage(self.model, decay=recipe.decay)
+        self.usage = CodeUsage(num_codes=recipe.model.num_codes)
+        self.optimizer = Adam(self.model.parameters(), recipe.rate, betas=recipe.betas)
+        self.discriminator_optimizer = Adam(
+            self.discriminator.parameters(), recipe.discriminator_rate, betas=recipe.betas
+        )
+        self.step = 0
+
+    def fix_codes(self) -> None:
+        """Let encoder and codebook become their averages, and stay so."""
+        if not self.model.to_code.weight.requires_grad:
+            return
+        for name in ("encoder", "to_code", "codebook"):
+            part, average = getattr(self.model, name), getattr(self.average.model, name)
+            part.load_state_dict(average.state_dict())
+            part.requires_grad_(False)
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and numbers to go on from."""
+        return {
+            "step": self.step,
+            "generator": self.generator.get_state(),
+            "model": self.model.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "average": self.average.model.state_dict(),
+            "num_averaged": self.average.num_updates,
+            "usage": self.usage.share,
+            "optimizer": self.optimizer.state_dict(),
+            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a saved state."""
+        self.step = state["step"]
+        self.generator.set_state(state["generator"])
+        self.model.load_state_dict(state["model"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.num_updates = state["num_averaged"]
+        self.usage.share = state["usage"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+
+
+def train(
+    recipe: CodebookRecipe,
+    run: RunDir,
+    *,
+    mels: Float[Tensor, "n m t"],
+    held_out: Float[Tensor, "k m t"],
+    resume: bool = False,
+) -> CodebookTraining:
+    """Train on spectrograms in [0, 1]; scores of `held_out` go to the log.
+
+    A killed run goes on with `resume` from the last saved state, to the same weights.
+    """
+    training = CodebookTraining(recipe)
+    run.note_recipe(recipe, resume=resume)
+    if resume:
+        training.restore(run.load_state())
+        run.trim_log(training.step)
+    while training.step < recipe.num_steps:
+        if training.step >= recipe.codes_fixed_from:
+            training.fix_codes()
+        set_rates(training, recipe)
+        mel = to_model(draw_batch(recipe, mels, training.generator))
+        rebuilt = reconstruct(training, mel, recipe)
+        losses = own_losses(training, mel, rebuilt, recipe)
+        gradient = update(training.optimizer, losses.total, clip=recipe.clip)
+        judged = judge_losses(training, mel, rebuilt, recipe)
+        if judged is not None:
+            update(training.discriminator_optimizer, judged.total)
+        training.average.update(training.model)
+        revive_codes(training, rebuilt, recipe)
+        training.step += 1
+        if training.step % recipe.log_every == 0:
+            run.log(training.step, readings(losses, judged) | {"gradient": gradient})
+        if training.step % recipe.check_every == 0:
+            run.log(training.step, scores(training.average.model, held_out, train=mels))
+        if training.step % recipe.save_every == 0 or training.step == recipe.num_steps:
+            run.save_state(training.state())
+    return training
+
+
+def set_rates(training: CodebookTraining, recipe: CodebookRecipe) -> None:
+    """Learning rates of the coming step; both networks follow one curve."""
+    share = warmup_cosine(
+        training.step,
+        peak=1.0,
+        final=recipe.final_share,
+        warmup_steps=recipe.warmup_steps,
+        num_steps=recipe.num_steps,
+    )
+    set_rate(training.optimizer, recipe.rate * share)
+    set_rate(training.discriminator_optimizer, recipe.discriminator_rate * share)
+
+
+def draw_batch(
+    recipe: CodebookRecipe, mels: Float[Tensor, "n m t"], generator: torch.Generator
+) -> Float[Tensor, "b 1 m _"]:
+    """Random crops of one random length."""
+    frames = recipe.crop_frames[whole(0, len(recipe.crop_frames), generator)]
+    return random_crops(
+        mels,
+        num_crops=recipe.frames_per_batch // frames,
+        num_frames=frames,
+        changes=recipe.changes,
+        generator=generator,
+    )[:, None]
+
+
+def reconstruct(
+    training: CodebookTraining, mel: Float[Tensor, "b 1 m t"], recipe: CodebookRecipe
+) -> Reconstruction:
+    """Encode and decode in the recipe's precision; results are float32."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+        rebuilt = training.model(mel)
+    return replace(rebuilt, mel=rebuilt.mel.float())
+
+
+def own_losses(
+    training: CodebookTraining,
+    mel: Float[Tensor, "b 1 m t"],
+    rebuilt: Reconstruction,
+    recipe: CodebookRecipe,
+) -> GeneratorLosses:
+    """Losses of the autoencoder; the discriminator is not asked before its time."""
+    judged = training.step >= recipe.weights.discriminator_start
+    training.discriminator.requires_grad_(False)  # saves the gradients that nobody uses
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+        return generator_losses(
+            mel,
+            rebuilt.mel,
+            rebuilt.quantized.loss,
+            judge=training.discriminator,
+            distance=None,
+            last_layer=training.model.decoder.conv_out.weight,
+            weights=recipe.weights if judged else replace(recipe.weights, adversarial=0.0),
+            step=training.step,
+        )
+
+
+def judge_losses(
+    training: CodebookTraining,
+    mel: Float[Tensor, "b 1 m t"],
+    rebuilt: Reconstruction,
+    recipe: CodebookRecipe,
+) -> DiscriminatorLosses | None:
+    """Losses of the discriminator, None before its time."""
+    if training.step < recipe.weights.discriminator_start:
+        return None
+    training.discriminator.requires_grad_(True)
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+        return discriminator_losses(
+            mel,
+            rebuilt.mel,
+            judge=training.discriminator,
+            weights=recipe.weights,
+            step=training.step,
+        )
+
+
+def revive_codes(
+    training: CodebookTraining, rebuilt: Reconstruction, recipe: CodebookRecipe
+) -> None:
+    """Count codes, and move unused ones when it is time."""
+    training.usage.count(rebuilt.quantized.codes)
+    if training.step < recipe.revive_until and training.step % recipe.revive_every == 0:
+        latents = rearrange(rebuilt.quantized.latent.detach(), "b d h w -> (b h w) d")
+        training.usage.revive(training.model.codebook, latents, generator=training.generator)
+
+
+def readings(losses: GeneratorLosses, judged: DiscriminatorLosses | None) -> Scores:
+    """What the log keeps of one step."""
+    values = {name: float(getattr(losses, name).detach()) for name in GeneratorLosses.__slots__}
+    if judged is not None:
+        values |= {
+            f"judge_{n}": float(getattr(judged, n).detach()) for n in DiscriminatorLosses.__slots__
+        }
+    return values
+
+
+@torch.no_grad()
+def scores(
+    model: MelVQGAN, held_out: Float[Tensor, "k m t"], *, train: Float[Tensor, "n m t"]
+) -> Scores:
+    """Mean absolute error on the [0, 1] scale, and the perplexity of the codes.
+
+    `band_mean_l1` is the error of predicting every band's mean over the training clips.
+    """
+    step = model.config.downsample
+    reference = held_out[:, :, : held_out.shape[2] // step * step].float()
+    error, codes = 0.0, list[Tensor]()
+    for first in range(0, reference.shape[0], CHECK_BATCH):
+        mel = reference[first : first + CHECK_BATCH]
+        rebuilt = model(to_model(mel)[:, None])
+        error += float((from_model(rebuilt.mel).clamp(0, 1)[:, 0] - mel).abs().sum())
+        codes.append(rebuilt.quantized.codes.flatten())
+    means = train.float().mean(dim=(0, 2))[:, None]
+    return {
+        "held_out_l1": error / reference.numel(),
+        "band_mean_l1": float((reference - means).abs().mean()),
+        "held_out_perplexity": float(
+            perplexity(torch.cat(codes), num_codes=model.config.num_codes)
+        ),
+    }
