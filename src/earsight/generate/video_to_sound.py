@@ -15,6 +15,7 @@ from torch import Tensor
 from earsight.errors import ConfigError, InputError
 from earsight.frontends.motion import COLUMN_SECONDS, MotionTrack, motion_features
 from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ
+from earsight.generate.attention_maps import full_attention
 from earsight.generate.conditions import (
     Conditions,
     MotionConditions,
@@ -167,6 +168,15 @@ class VideoToSound:
         codes = self._draw(visual, request, chosen, visual.seconds, drafts, on_code)
         return [SampledCodes(codes[k], items[i][1], scores[i]) for k, i in enumerate(winners)]
 
+    def attention(
+        self, visual: VisualInput, request: SoundRequest, codes: Int[Tensor, " n"]
+    ) -> Float[Tensor, "l l"]:
+        """Last layer's attention over the first window, over heads, minus even attention."""
+        condition = self._condition_at(visual, request, [(0, 0)])(0)
+        window = codes[None, : self.engine.config.num_grid_codes].to(self.engine.device)
+        maps = self.engine.attention(condition.features, condition.classes, window)
+        return full_attention(maps)[0]
+
     def waves(self, codes: Int[Tensor, " n"], *, seconds: float) -> Iterator[Waveform]:
         """Sound of codes, piece by piece, exactly as long as asked for."""
         left = round(seconds * MEL_RATE_HZ)
@@ -202,6 +212,22 @@ class VideoToSound:
         on_code: Callable[[int], None] | None,
     ) -> Int[Tensor, "b n"]:
         num_columns = self.num_columns(seconds)
+        pieces = sample_moving(
+            self.engine,
+            self._condition_at(visual, request, items),
+            num_columns=num_columns,
+            overlap_columns=min(OVERLAP_COLUMNS, self.engine.config.grid_columns // 2),
+            generators=[item_generator(request.seed, *item, "codes") for item in items],
+            sampling=request.sampling,
+            known=self._known(request, len(items), num_columns, drafts),
+            on_code=on_code,
+        )
+        return torch.cat([piece.cpu() for piece in pieces], dim=1)
+
+    def _condition_at(
+        self, visual: VisualInput, request: SoundRequest, items: list[tuple[int, int]]
+    ) -> Callable[[int], Condition]:
+        """The batch's condition for the window that begins at a column."""
         index = self.class_index(request.class_name)
         classes = None if index is None else torch.full((len(items),), index)
         sources = self._conditions(visual, request, items)
@@ -218,17 +244,7 @@ class VideoToSound:
                 None if classes is None else classes.to(device),
             )
 
-        pieces = sample_moving(
-            self.engine,
-            condition_at,
-            num_columns=num_columns,
-            overlap_columns=min(OVERLAP_COLUMNS, self.engine.config.grid_columns // 2),
-            generators=[item_generator(request.seed, *item, "codes") for item in items],
-            sampling=request.sampling,
-            known=self._known(request, len(items), num_columns, drafts),
-            on_code=on_code,
-        )
-        return torch.cat([piece.cpu() for piece in pieces], dim=1)
+        return condition_at
 
     def _conditions(
         self, visual: VisualInput, request: SoundRequest, items: list[tuple[int, int]]

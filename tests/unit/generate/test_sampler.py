@@ -197,6 +197,8 @@ def test_attention_adds_up_and_is_causal(model: TokenGPT) -> None:
     codes = torch.arange(25)[None]
     attention = model(codes, condition.features, condition.classes, with_attention=True).attention
     assert attention is not None
+    own = TokenEngine(model).attention(condition.features, condition.classes, codes)
+    torch.testing.assert_close(own, attention, atol=1e-5, rtol=0)
     step = step_attention(attention, num_condition=6, position=7, rows=5, columns=5)
     torch.testing.assert_close(
         step.condition_share + step.codes_share, torch.ones(1), atol=1e-5, rtol=0

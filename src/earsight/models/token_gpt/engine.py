@@ -86,6 +86,18 @@ class _EngineBlock:
         hidden = functional.gelu(_apply(self.mlp_in, self.norms[1](x), prefix=prefix))
         return x + _apply(self.mlp_out, hidden, prefix=prefix)
 
+    def attention(self, x: Float[Tensor, "l d"]) -> Float[Tensor, "h l l"]:
+        """Causal attention weights of one clip's rows."""
+        parts = rearrange(
+            self.query_key_value.prefix(self.norms[0](x)),
+            "n (p h e) -> p h n e",
+            p=3,
+            h=self.num_heads,
+        )
+        scores = parts[0] @ parts[1].mT / parts.shape[-1] ** 0.5
+        visible = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).tril()
+        return scores.masked_fill(~visible, -torch.inf).softmax(dim=-1)
+
 
 def _apply(layer: PackedLinear, x: Tensor, *, prefix: bool) -> Tensor:
     return layer.prefix(x) if prefix else layer(x)
@@ -132,19 +144,48 @@ class TokenEngine:
         length = 0
         for item in range(batch):
             clip = slice(item, item + 1)
-            condition = self._embed_condition(
-                None if features is None else features[clip],
-                None if classes is None else classes[clip],
-            )
-            x = torch.cat([condition[0], self._codes[codes[item]]])
+            x = self._rows(features, classes, codes, clip)
             length = x.shape[0]
-            self._check(length)
-            x = x + self._positions[:length]
             for layer, block in enumerate(self._blocks):
                 x = block(x, cache, layer, clip)
             last.append(x[-1:])
         cache.length = length
         return self._head(self._norm(torch.cat(last))), cache
+
+    @torch.inference_mode()
+    def attention(
+        self,
+        features: Float[Tensor, "b f w"] | None,
+        classes: Int[Tensor, " b"] | None,
+        codes: Int[Tensor, "b n"],
+    ) -> Float[Tensor, "b h l l"]:
+        """Attention weights of the last layer over condition and codes."""
+        maps: list[Tensor] = []
+        for item in range(codes.shape[0]):
+            x = self._rows(features, classes, codes, slice(item, item + 1))
+            cache = KeyValueCache(
+                self.config, batch=1, precision=self.precision, device=self.device
+            )
+            for layer, block in enumerate(self._blocks[:-1]):
+                x = block(x, cache, layer, slice(0, 1))
+            maps.append(self._blocks[-1].attention(x))
+        return torch.stack(maps)
+
+    def _rows(
+        self,
+        features: Float[Tensor, "b f w"] | None,
+        classes: Int[Tensor, " b"] | None,
+        codes: Int[Tensor, "b n"],
+        clip: slice,
+    ) -> Float[Tensor, "l d"]:
+        """Embedded condition and codes of one clip, with their positions."""
+        condition = self._embed_condition(
+            None if features is None else features[clip],
+            None if classes is None else classes[clip],
+        )
+        x = torch.cat([condition[0], self._codes[codes[clip.start]]])
+        self._check(x.shape[0])
+        return x + self._positions[: x.shape[0]]
 
     @torch.inference_mode()
     def step(self, codes: Int[Tensor, " b"], cache: KeyValueCache) -> Float[Tensor, "b k"]:
