@@ -153,7 +153,7 @@ def crop(full: Array, shape: tuple[int, ...], note: str) -> Array:
     if not steps and not re.search(r"\b(first|last|crop\w*|top-left|head|tail)\b|\[:", note):
         return full
     part = full[:1] if "first batch item" in note and full.ndim == len(shape) else full
-    if part.ndim == len(shape) + 1 and part.shape[0] and "first" in note:
+    if part.ndim == len(shape) + 1 and part.shape[0] and ("first" in note or len(part) == 1):
         part = part[0]
     if part.ndim != len(shape):
         return full
@@ -214,7 +214,7 @@ def _own_entry(table: Mapping[str, Any], name: str) -> Tolerance | None:
 
 def _group_entry(table: Mapping[str, Any], word: str, stored: Array) -> Tolerance | None:
     for key, limit in table.items():
-        if word in key:
+        if re.match(rf"{word}(e?s)?\b", key.replace("_", " ")) or f"and {word}" in key:
             floor = NORM_FLOOR * float(np.abs(stored).max()) if stored.size else 0.0
             group = _entry(limit, relative="relative" in key)
             return Tolerance(absolute=floor, relative=group.relative) if group.relative else group

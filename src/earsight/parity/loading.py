@@ -11,6 +11,7 @@ from earsight.errors import InputError
 from earsight.parity.cases import Case
 from earsight.parity.compare import Row
 
+Entry = TypeVar("Entry")
 Network = TypeVar("Network", bound=nn.Module)
 INTEGER_ENTRIES = ("num_batches_tracked", "shuffle_idx")
 
@@ -21,11 +22,11 @@ def filled(network: Network, entries: Mapping[str, Tensor], keys: KeyMap) -> Net
     return network.eval()
 
 
-def below(entries: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries whose names begin with `prefix`, without it."""
+def below(entries: Mapping[str, Entry], prefix: str) -> dict[str, Entry]:
+    """The entries (tensors or shapes) whose names begin with `prefix`, without it."""
     return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in entries.items()
+        name.removeprefix(prefix): entry
+        for name, entry in entries.items()
         if name.startswith(prefix)
     }
 
