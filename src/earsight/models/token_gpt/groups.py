@@ -3,7 +3,9 @@
 Source: SpecVQGAN, sec. 4; official repository v-iashin/SpecVQGAN (AdamW, constant rate).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from torch import nn
 
@@ -28,9 +30,8 @@ def parameter_groups(model: TokenGPT) -> tuple[ParameterGroup, ParameterGroup]:
     Weights of linear layers are decayed, the head's too; biases, norms, embeddings, positions and
     the convolution that embeds features are not.
     """
-    linear = {
-        f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)
-    }
+    modules = dict(cast("Iterable[tuple[str, nn.Module]]", model.named_modules()))
+    linear = {f"{name}.weight" for name, part in modules.items() if isinstance(part, nn.Linear)}
     named = dict(model.named_parameters())
     decayed = {name: value for name, value in named.items() if name in linear}
     plain = {name: value for name, value in named.items() if name not in linear}
