@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from earsight.checkpoints.fetch_lock import held
@@ -27,13 +27,6 @@ BLOCK_BYTES = 2**20
 MAX_BYTES = 2**36  # no published file comes near; bounds servers that never stop
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 Progress = Callable[[int, int | None], None]
-
-
-class _Response(Protocol):
-    status: int
-    headers: Message
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +122,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self,
         req: urllib.request.Request,
-        fp: IO[bytes],
+        fp: Any,
         code: int,
         msg: str,
         headers: http.client.HTTPMessage,
@@ -214,7 +207,7 @@ def _fill(
         before = part.size()
         try:
             with opener.open(part.request(), timeout=timeout_seconds) as response:
-                _receive(part, cast(_Response, response), progress)
+                _receive(part, cast(http.client.HTTPResponse, response), progress)
             return
         except urllib.error.HTTPError as error:
             error.close()
@@ -249,7 +242,7 @@ def _refuse_full_disk(part: _Part, error: Exception) -> None:
         raise FetchError(f"{part.path}: cannot be written ({error})") from error
 
 
-def _receive(part: _Part, response: _Response, progress: Progress | None) -> None:
+def _receive(part: _Part, response: http.client.HTTPResponse, progress: Progress | None) -> None:
     """Append one response to the part.
 
     Raises ConnectionError when it ends early, FetchError where going on is pointless.
@@ -280,7 +273,7 @@ def _write(file: IO[bytes], block: bytes) -> None:
     file.flush()  # what a full disk refuses must show here, and what came must survive a kill
 
 
-def _placed(part: _Part, response: _Response) -> tuple[int, int | None]:
+def _placed(part: _Part, response: http.client.HTTPResponse) -> tuple[int, int | None]:
     """Where the response starts in the file, and the file's size where the server says it."""
     length = response.headers.get("Content-Length")
     if response.status == 206:

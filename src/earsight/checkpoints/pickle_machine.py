@@ -10,12 +10,12 @@ import pickletools
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, Protocol, cast, runtime_checkable
 
 from earsight.checkpoints.narrow import is_dict, is_list, is_set, is_tuple, size_of_container
 from earsight.errors import UnsafeFileError, WeightsError
 
-MAX_STEPS = 5_000_000  # opcodes and container items; the largest published training file needs 1e5
+MAX_STEPS = 2_000_000  # opcodes and container items; the largest published training file needs 1e5
 BYTES_PER_BYTE = 4  # how often the texts and byte strings of a file may be copied in all
 
 _PUSHED = frozenset(
@@ -47,6 +47,19 @@ _BROKEN = (
     RecursionError,
     struct.error,
 )
+
+
+@runtime_checkable
+class ByteSource(Protocol):
+    """What pickles are read from: bytes in memory or a mapped file."""
+
+    def read(self, n: int, /) -> bytes:
+        """Up to `n` bytes."""
+        ...
+
+    def readline(self) -> bytes:
+        """Bytes up to and including the next line end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +107,7 @@ class PickleMachine:
 
     def __init__(
         self,
-        source: IO[bytes],
+        source: ByteSource,
         vocabulary: Vocabulary,
         *,
         where: str,
@@ -120,7 +133,7 @@ class PickleMachine:
         """
         step, position = "start", 0
         try:
-            for opcode, argument, at in pickletools.genops(self._source):
+            for opcode, argument, at in pickletools.genops(cast(IO[bytes], self._source)):
                 step, position = opcode.name, at
                 if opcode.name == "STOP":
                     return self._stack.pop()

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -298,7 +298,7 @@ class _Sequence:
 
     def pickle(self, vocabulary: Vocabulary, *, persistent: Callable[[Any], Any] | None) -> Any:
         machine = PickleMachine(
-            cast(IO[bytes], self.data),
+            self.data,
             vocabulary,
             where=str(self.path),
             size_bytes=len(self.data),
