@@ -207,8 +207,8 @@ def _best(work: Callable[[], Tensor]) -> tuple[Tensor, float]:
 
 
 def _deviation(value: Tensor, wanted: Tensor) -> float:
-    error = torch.linalg.vector_norm(value - wanted)
-    return float(error / torch.linalg.vector_norm(wanted - wanted.mean()).clamp(min=1e-12))
+    error = float((value - wanted).square().mean())
+    return (error / max(float(wanted.var()), 1e-20)) ** 0.5
 
 
 def _synchronise() -> None:

@@ -3,7 +3,6 @@
 Axes: b clips, m mel bands, t frames, s samples, c channels.
 """
 
-from copy import deepcopy
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -104,6 +103,10 @@ class MelGANGenerator(nn.Module):
 
     def before_tanh(self, mel: Float[Tensor, "b m t"]) -> Float[Tensor, "b 1 s"]:
         """The wave before its last squashing."""
+        return self._last(self.features(mel))
+
+    def features(self, mel: Float[Tensor, "b m t"]) -> Float[Tensor, "b c s"]:
+        """What the last layer turns into a wave: `channels` features per sample."""
         num_mels, num_frames = mel.shape[1:]
         if num_mels != self.config.num_mels:
             raise InputError(f"mel has {num_mels} bands, the vocoder takes {self.config.num_mels}")
@@ -115,7 +118,14 @@ class MelGANGenerator(nn.Module):
         x = self.conv_in(self.edge(mel))
         for stage in self.stages:
             x = stage(x)
-        return self.conv_out(self.edge(self.activation(x)))
+        return x
+
+    def wave_of(self, features: Float[Tensor, "b c s"]) -> Float[Tensor, "b 1 s"]:
+        """The wave of `features`; apart, so that it can run in more precision than they did."""
+        return self._last(features).tanh()
+
+    def _last(self, features: Tensor) -> Tensor:
+        return self.conv_out(self.edge(self.activation(features)))
 
     @property
     def min_frames(self) -> int:
@@ -127,7 +137,9 @@ class MelGANGenerator(nn.Module):
 
 def fold_weight_norm(generator: MelGANGenerator) -> MelGANGenerator:
     """Copy whose weights are plain tensors: the same wave, less work per call, no training."""
-    folded = deepcopy(generator)
+    # not a deepcopy: it would share the parametrised classes that folding takes apart
+    folded = MelGANGenerator(generator.config).to(generator.conv_in.weight)
+    folded.load_state_dict(generator.state_dict())
     for module in list(folded.modules()):
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")
