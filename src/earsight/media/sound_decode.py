@@ -1,0 +1,207 @@
+"""Sound tracks to float samples at their own rate, by PyAV or, for rarer formats, by libsndfile.
+
+Axes: c channels, s samples.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from earsight.errors import MediaError
+from earsight.extras import require
+from earsight.media.decode import Tally, decoded_packets
+from earsight.media.guard import (
+    MAX_CHANNELS,
+    MAX_GAP_SECONDS,
+    MAX_RATE_HZ,
+    MIN_RATE_HZ,
+    is_moving,
+    local_file,
+    open_container,
+    promised_seconds,
+    reading,
+    refuse_length,
+    sound_stream,
+)
+
+if TYPE_CHECKING:
+    import av.audio.frame
+    import av.container
+
+SOUND = "sound"
+# full scale of the integer sample formats; unsigned 8 bit is shifted by one half first
+_FULL_SCALE = {"uint8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
+_SNDFILE_BLOCK_SAMPLES = 2**16
+
+
+def decoded_sound(path: str | Path) -> Iterator[tuple[Float[Tensor, "c s"], int]]:
+    """Pieces of a file's first sound track with their rate in Hz, all of one rate and layout.
+
+    Raises MediaError for what cannot be read, for NaN or infinity, and at the end for a file that
+    is cut short or has no sample at all.
+    """
+    num_samples = 0
+    shape: tuple[int, int] | None = None
+    pieces = _av_sound(path) if _av_opens(path) else _sndfile_sound(path)
+    for samples, rate_hz in pieces:
+        found = (samples.shape[0], rate_hz)
+        shape = shape or found
+        _refuse_layout(path, found, shape)
+        if not bool(torch.isfinite(samples).all()):
+            raise MediaError(
+                f"expected sound, but {path} holds NaN or infinity near "
+                f"{num_samples / rate_hz:.2f} s: it was written by a faulty program; make it again"
+            )
+        num_samples += samples.shape[1]
+        yield samples, rate_hz
+    if num_samples == 0:
+        raise MediaError(f"expected sound, but {path} holds no sample: it may be cut short")
+
+
+def ffmpeg16_samples(path: str | Path, *, rate_hz: int) -> Float[Tensor, "1 s"]:
+    """First sound track as FFmpeg's own resampler gives it in 16 bit mono, scaled to [-1, 1]."""
+    pieces: list[np.ndarray] = []
+    with open_container(path, expected=SOUND) as container:
+        import av
+
+        file = Path(container.name)
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
+        tally, seconds = Tally(file), 0.0
+        with reading(file, expected=SOUND):
+            stream = sound_stream(container, file)
+            promised = promised_seconds(container, stream)
+            for frames, _ in decoded_packets(container, stream, tally):
+                for frame in cast("list[av.audio.frame.AudioFrame]", frames):
+                    seconds += frame.samples / frame.sample_rate
+                    pieces += [part.to_ndarray() for part in resampler.resample(frame)]
+            pieces += [part.to_ndarray() for part in resampler.resample(None)]
+    tally.judge(decoded_seconds=seconds, promised_seconds=promised)
+    if not seconds:
+        raise MediaError(f"expected sound, but {path} holds no sample: it may be cut short")
+    samples = np.concatenate(pieces, axis=1)
+    return torch.from_numpy(samples).to(torch.float32) / 2**15
+
+
+def _av_opens(path: str | Path) -> bool:
+    """Whether PyAV knows the container; otherwise libsndfile is asked."""
+    try:
+        with open_container(path, expected=SOUND):
+            return True
+    except MediaError as refusal:
+        if refusal.__cause__ is None or not _sndfile_opens(path):
+            raise
+        return False
+
+
+def _av_sound(path: str | Path) -> Iterator[tuple[Tensor, int]]:
+    with open_container(path, expected=SOUND) as container:
+        file = Path(container.name)
+        stream = sound_stream(container, file)
+        promised = promised_seconds(container, stream)
+        tally = Tally(file)
+        num_samples, rate_hz, num_channels = 0, 0, 0
+        with reading(file, expected=SOUND):
+            for frames, lost_seconds in decoded_packets(container, stream, tally):
+                if lost_seconds and rate_hz:
+                    # silence keeps what follows in time
+                    silence = torch.zeros(num_channels, round(min(lost_seconds, 1.0) * rate_hz))
+                    num_samples += silence.shape[1]
+                    yield silence, rate_hz
+                for frame in cast("list[av.audio.frame.AudioFrame]", frames):
+                    samples = _as_float(frame)
+                    if not rate_hz:
+                        rate_hz, num_channels = frame.sample_rate, samples.shape[0]
+                        samples = _begin_with_picture(container, file, frame, samples)
+                    num_samples += samples.shape[1]
+                    yield samples, frame.sample_rate
+        if rate_hz:
+            tally.judge(decoded_seconds=num_samples / rate_hz, promised_seconds=promised)
+        elif tally.num_refused:
+            tally.judge(decoded_seconds=0.0, promised_seconds=promised)
+
+
+def _begin_with_picture(
+    container: "av.container.InputContainer",
+    path: Path,
+    first: "av.audio.frame.AudioFrame",
+    samples: Tensor,
+) -> Tensor:
+    """First samples of a video's track, preceded by silence or cut so that both begin together."""
+    pictures = [s for s in container.streams.video if is_moving(s)]
+    if not pictures or first.pts is None or first.time_base is None:
+        return samples
+    start = pictures[0].start_time
+    picture_start = float(start * (pictures[0].time_base or 0)) if start is not None else 0.0
+    delay_seconds = float(first.pts * first.time_base) - picture_start
+    if abs(delay_seconds) > MAX_GAP_SECONDS:
+        raise MediaError(
+            f"{path}: sound and picture begin {abs(delay_seconds):.0f} s apart, the limit is "
+            f"{MAX_GAP_SECONDS:.0f} s: its timestamps are damaged; export it again"
+        )
+    delay_samples = round(delay_seconds * first.sample_rate)
+    if delay_samples >= 0:
+        return torch.nn.functional.pad(samples, (delay_samples, 0))
+    return samples[:, -delay_samples:]
+
+
+def _as_float(frame: "av.audio.frame.AudioFrame") -> Float[Tensor, "c s"]:
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    samples = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    if values.dtype == np.uint8:
+        samples = samples - 128.0
+    return samples / _FULL_SCALE.get(values.dtype.name, 1.0)
+
+
+def _refuse_layout(path: str | Path, found: tuple[int, int], first: tuple[int, int]) -> None:
+    num_channels, rate_hz = found
+    if not (1 <= num_channels <= MAX_CHANNELS and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
+        raise MediaError(
+            f"expected sound of 1 to {MAX_CHANNELS} channels at {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, "
+            f"but {path} states {num_channels} channels at {rate_hz} Hz: its header is damaged"
+        )
+    if found != first:
+        raise MediaError(
+            f"{path} changes from {first[0]} channels at {first[1]} Hz to {num_channels} at "
+            f"{rate_hz} Hz midway: split it there, or convert it to one rate and layout"
+        )
+
+
+def _sndfile_opens(path: str | Path) -> bool:
+    require("soundfile", extra="media", purpose="reading rarer sound formats")
+    import soundfile
+
+    try:
+        with local_file(path, expected=SOUND).open("rb") as file, soundfile.SoundFile(file):
+            return True
+    except (soundfile.SoundFileError, TypeError, ValueError):
+        return False
+
+
+def _sndfile_sound(path: str | Path) -> Iterator[tuple[Tensor, int]]:
+    import soundfile
+
+    file = local_file(path, expected=SOUND)
+    with (
+        reading(file, expected=SOUND),
+        file.open("rb") as content,
+        soundfile.SoundFile(content) as sound,
+    ):
+        refuse_length(file, sound.frames / sound.samplerate)
+        tally, num_samples = Tally(file), 0
+        while True:
+            block = sound.read(_SNDFILE_BLOCK_SAMPLES, dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            num_samples += len(block)
+            yield torch.from_numpy(np.ascontiguousarray(block.T)), sound.samplerate
+        tally.judge(
+            decoded_seconds=num_samples / sound.samplerate,
+            promised_seconds=sound.frames / sound.samplerate,
+        )
