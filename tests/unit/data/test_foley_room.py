@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from earsight.data.foley_room.ball_drop import BallDropSettings, ball_drop, demo_settings
+from earsight.data.foley_room.ball_drop import BallDropSettings, ball_drop, demo_clip
 from earsight.data.foley_room.bounces import GRAVITY, Drop, contacts, pose
 from earsight.data.foley_room.canvas import shifted
 from earsight.data.foley_room.clip import Clip, PictureSettings, ringing_loudness
@@ -109,9 +109,9 @@ def test_shake_moves_the_room_by_parts_of_pixels() -> None:
 
 
 def test_the_demo_always_has_something_to_hear() -> None:
-    events = ball_drop(2, 0, demo_settings()).truth.events
+    events = demo_clip().truth.events
     gaps = np.diff([0.0, *(event.time_seconds for event in events), 10.0])
-    assert gaps.max() < 1.3
+    assert gaps.max() < 1.4
     assert len({event.sound_class for event in events}) == 3
 
 

@@ -34,7 +34,7 @@ from earsight.errors import ConfigError
 LOUDEST_SPEED = 7.0  # m/s, the impact speed whose loudness is 1
 RINGING_SECONDS: dict[Material, float] = {"wood": 0.06, "metal": 0.35, "glass": 0.15}
 RESTITUTION: dict[Material, tuple[float, float]] = {
-    "wood": (0.60, 0.70), "metal": (0.55, 0.66), "glass": (0.64, 0.74),
+    "wood": (0.60, 0.72), "metal": (0.70, 0.80), "glass": (0.74, 0.82),
 }  # fmt: skip
 COLOURS: dict[Material, tuple[Colour, ...]] = {
     "wood": ((0.60, 0.36, 0.16), (0.42, 0.21, 0.09), (0.68, 0.50, 0.28)),
@@ -50,8 +50,8 @@ class BallDropSettings:
     """What may happen in a clip.
 
     A clip's class is one of `materials`; with `mixed` every ball takes the next of them.
-    Balls are let go every `between_seconds` (least, most), at heights from the eye's upper edge
-    on, so that they fall into the picture.
+    Balls are let go every `between_seconds` (least, most), with `above_view` metres between them
+    and the picture's upper edge, so that they fall into view: from 0 slowly, from more at speed.
     """
 
     picture: PictureSettings = field(default_factory=PictureSettings)
@@ -59,6 +59,7 @@ class BallDropSettings:
     mixed: bool = False
     radius: tuple[float, float] = (0.19, 0.26)
     between_seconds: tuple[float, float] = (1.9, 3.2)
+    above_view: tuple[float, float] = (0.0, 0.25)
     dust: bool = True
 
     def __post_init__(self) -> None:
@@ -104,12 +105,19 @@ def ball_drop(seed: int, index: int, settings: BallDropSettings) -> Clip:
     return Clip(picture, _truth(balls, picture, camera), draw)
 
 
-def demo_settings() -> BallDropSettings:
-    """The clip that comes with the package: ten seconds, all three materials."""
+def demo_clip() -> Clip:
+    """The clip that comes with the package: ten seconds, a ball of each material."""
     picture = PictureSettings(
-        width=512, height=288, fps=30.0, clip_seconds=10.0, camera_shake=0.0, exposures=6
+        width=512, height=288, clip_seconds=10.0, camera_shake=0.0, exposures=6
     )
-    return BallDropSettings(picture=picture, mixed=True, between_seconds=(2.5, 2.6))
+    settings = BallDropSettings(
+        picture=picture,
+        mixed=True,
+        radius=(0.27, 0.3),
+        between_seconds=(4.0, 4.2),
+        above_view=(0.0, 0.02),
+    )
+    return ball_drop(1, 0, settings)
 
 
 def _choose_balls(
@@ -146,8 +154,8 @@ def _choose_ball(
     drop = Drop(
         start_seconds=start_seconds,
         start_x=side * half_width * float(rng.uniform(0.35, 0.7)),
-        start_height=camera.top(z) + float(rng.uniform(0.0, 0.25)),
-        speed_x=-side * half_width * float(rng.uniform(0.3, 0.55)),
+        start_height=camera.top(z) + float(rng.uniform(*settings.above_view)),
+        speed_x=-side * half_width * float(rng.uniform(0.2, 0.45)),
         radius=radius,
         restitution=float(rng.uniform(*RESTITUTION[material])),
     )
