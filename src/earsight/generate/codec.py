@@ -121,7 +121,7 @@ class Codec:
                 yield Waveform(wave, MEL_RATE_HZ)
 
     @torch.inference_mode()
-    def _grids(self, samples: Tensor, num_columns: int) -> Iterator[Int[Tensor, "1 r c"]]:
+    def _grids(self, samples: Tensor, num_columns: int) -> Iterator[Int[Tensor, "1 r _"]]:
         """Codes of pieces of a long sound; the encoder sees a little more than each piece."""
         device = next(self.codebook.parameters()).device
         downsample = self.codebook.config.downsample

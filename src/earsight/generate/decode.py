@@ -33,7 +33,7 @@ def stream_mel(
     compute: Compute = "fp32",
     window_columns: int = DECODE_COLUMNS,
     joint_columns: int = JOINT_COLUMNS,
-) -> Iterator[Float[Tensor, "b m t"]]:
+) -> Iterator[Float[Tensor, "b m _"]]:
     """Spectrograms in [0, 1] of a code grid of any length, in pieces that add up to all frames.
 
     A long grid is decoded in overlapping passes that fade into each other, since the decoder's
@@ -122,18 +122,18 @@ class GriffinLimVocoder:
 
 
 def soft_limit(wave: Float[Tensor, "b s"], *, knee: float = 0.8) -> Float[Tensor, "b s"]:
-    """Bend what exceeds `knee` so that it approaches 1 and never reaches it."""
-    excess = (wave.abs() - knee).clamp(min=0)
-    bent = knee + (1 - knee) * torch.tanh(excess / (1 - knee))
+    """Bend what exceeds `knee` so that it approaches 0.999 and never goes beyond."""
+    room = 0.999 - knee
+    bent = knee + room * torch.tanh((wave.abs() - knee).clamp(min=0) / room)
     return torch.where(wave.abs() > knee, wave.sign() * bent, wave)
 
 
 def stream_wave(
     vocoder: Vocoder,
-    mels: Iterable[Float[Tensor, "b m t"]],
+    mels: Iterable[Float[Tensor, "b m _"]],
     *,
     piece_frames: int = VOCODE_FRAMES,
-) -> Iterator[Float[Tensor, "b s"]]:
+) -> Iterator[Float[Tensor, "b _"]]:
     """Waves of a streamed spectrogram, in pieces that add up to 256 samples per frame.
 
     Every piece is vocoded with enough neighbouring frames that the pieces join without a seam.
@@ -145,12 +145,12 @@ def stream_wave(
     tail: Tensor | None = None
     ended = False
     while not ended:
-        ended = True
-        for mel in source:
-            buffer = mel if buffer is None else torch.cat([buffer, mel], dim=2)
-            if buffer.shape[2] >= before + piece_frames + margin + joint:
-                ended = False
-                break
+        wanted = before + piece_frames + margin + joint
+        while not ended and (buffer is None or buffer.shape[2] < wanted):
+            mel = next(source, None)
+            ended = mel is None
+            if mel is not None:
+                buffer = mel if buffer is None else torch.cat([buffer, mel], dim=2)
         if buffer is None:
             return
         end = buffer.shape[2] if ended else before + piece_frames

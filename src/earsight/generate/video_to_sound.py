@@ -192,7 +192,7 @@ class VideoToSound:
         """Spectrogram in [0, 1] of codes, whole."""
         return torch.cat(list(self._mels(codes)), dim=2)[0]
 
-    def _mels(self, codes: Int[Tensor, " n"]) -> Iterator[Float[Tensor, "1 m t"]]:
+    def _mels(self, codes: Int[Tensor, " n"]) -> Iterator[Float[Tensor, "1 m _"]]:
         grid = to_grid(codes[None], rows=self.engine.config.grid_rows)
         lead = self.lead_frames
         for mel in stream_mel(self.codebook, grid.to(self.engine.device), compute=self.compute):

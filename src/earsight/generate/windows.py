@@ -38,7 +38,7 @@ def sample_moving(
     sampling: SamplingConfig,
     known: Callable[[int, int], Int[Tensor, "b n"] | None] | None = None,
     on_code: Callable[[int], None] | None = None,
-) -> Iterator[Int[Tensor, "b n"]]:
+) -> Iterator[Int[Tensor, "b _"]]:
     """Codes of a sound of any length, piece by piece; the condition moves with the sound.
 
     `condition_at(column)` gives the condition of the window that begins there. Each window begins
