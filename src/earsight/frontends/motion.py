@@ -30,7 +30,7 @@ COLUMN_SECONDS = 16 * 256 / 22050
 FRAMES_PER_COLUMN = 4
 FEATURES_PER_COLUMN = 2 * FRAMES_PER_COLUMN
 ONSET_MARGIN = 1.5  # over the mean around: trembling, water and falling are no onsets
-ONSET_FLOOR_WIDTHS = 0.02
+ONSET_FLOOR_WIDTHS = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +48,7 @@ class MotionConfig:
     grid_rows: int = 3
     grid_columns: int = 3
     energy_full: float = 0.8
-    onset_full_widths: float = 0.6
+    onset_full_widths: float = 0.4
     baseline_frames: int = 8
 
     def __post_init__(self) -> None:
@@ -67,8 +67,9 @@ class MotionTrack:
     """Motion per video frame, everything in [0, 1].
 
     `energy` of frame i is the motion from frame i - 1 to i; `onset` of frame i is how suddenly
-    motion changes at that frame. `breaks` marks frames that follow a cut or stand in a flash:
-    their energy is that of the neighbours and their onset 0.
+    motion changes at that frame. `breaks` marks frames whose picture cannot be compared with the
+    one before: the first, and those after a cut or in a flash. Their energy is that of the
+    neighbours, and no onset stands at either end of a break.
     """
 
     energy: Float[Tensor, " t"]

@@ -24,6 +24,7 @@ SEARCH_RADIUS = 8  # an eighth of the width per frame; what is faster shows as c
 TEXTURE_FLOOR = 0.3
 COST_LIMIT = 0.5
 NOISE_FLOOR = 0.12
+MATCH_SHARE = 0.25
 STILL_PIXELS = 0.2
 CAMERA_PIXELS = 0.25  # of a camera's shift, interpolation and rounding leave about so much
 _LUMA = (0.299, 0.587, 0.114)
@@ -75,7 +76,8 @@ def pair_motion(earlier: Float[Tensor, "h w"], later: Float[Tensor, "h w"]) -> P
         camera, change = torch.zeros(2), still
         seen = torch.ones_like(seen)
     flow, matched = _block_flow(costs, camera)
-    sure = ((change.square() - matched) / change.square().clamp(min=1e-4)).clamp(0, 1)
+    # ground that comes into view matches something by chance, but badly
+    sure = (1 - matched / (MATCH_SHARE * change.square()).clamp(min=1e-4)).clamp(0, 1)
     # a plain block looks like any other plain block: only texture says where it came from
     weight = sure * (textures[1] > TEXTURE_FLOOR) * (change > NOISE_FLOOR) * seen
     broken = _is_broken(change, matched)
