@@ -14,7 +14,7 @@ class CaseSkippedError(Exception):
     """A case needs something that is not on this machine; the text says what to give."""
 
 
-def must_be(config: Mapping[str, Any], **fixed: float | str | bool | None) -> None:
+def must_be(config: Mapping[str, Any], **fixed: int | float | str | bool | None) -> None:
     """Refuse a case that asks for what an implementation here holds fixed.
 
     Names absent from `config` are at their published value. Raises InputError with all of them.
