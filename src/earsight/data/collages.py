@@ -61,7 +61,7 @@ class CollageConfig:
 STYLES: tuple[Style, ...] = ("events", "bounces", "swells", "clips", "silence")
 
 
-def uniform(low: float, high: float, rng: torch.Generator) -> float:
+def uniform(low: float | int, high: float | int, rng: torch.Generator) -> float:
     """One draw from [low, high)."""
     return low + (high - low) * float(torch.rand((), generator=rng))
 
@@ -102,10 +102,10 @@ def draw_window(
             power = _whole_clips(clips, config, rng)
         case "silence":
             quiet = _gain(uniform(*config.background_db, rng) - 8)
-            keep = 1.0 if uniform(0, 1, rng) < 0.5 else 0.0
+            keep = 1.0 if uniform(0.0, 1.0, rng) < 0.5 else 0.0
             return power_mel(_normalised(_fill(chosen, config.num_frames, rng)) * quiet * keep)
     power = _normalised(power) * _gain(uniform(*config.top_db, rng))
-    if uniform(0, 1, rng) < config.background_share:
+    if uniform(0.0, 1.0, rng) < config.background_share:
         background = _normalised(_fill(chosen, config.num_frames, rng))
         power = power + background * _gain(uniform(*config.background_db, rng))
     return power_mel(power)
@@ -145,7 +145,7 @@ def _faded(piece: Float[Tensor, "m n"], *, fade_in: bool) -> Float[Tensor, "m n"
 
 def _one_event(clip: ClipParts, rng: torch.Generator) -> Float[Tensor, "m n"]:
     """An event of the clip at full strength; a clip without one gives a burst that dies away."""
-    if clip.events and uniform(0, 1, rng) < 0.9:
+    if clip.events and uniform(0.0, 1.0, rng) < 0.9:
         span = clip.events[whole(0, len(clip.events), rng)]
         return _normalised(_faded(clip.power[:, span.start : span.stop], fade_in=False))
     span = _stretch(clip, whole(8, 90, rng), rng)
@@ -180,23 +180,23 @@ def _events(
 ) -> Float[Tensor, "m t"]:
     count = round(math.exp(uniform(0.0, math.log(config.max_events + 1), rng)))
     frames = config.num_frames
-    if uniform(0, 1, rng) < 0.4:
+    if uniform(0.0, 1.0, rng) < 0.4:
         period = uniform(0.2, 2.5, rng) * FRAMES_PER_SECOND
-        first = uniform(0, period, rng)
+        first = uniform(0.0, period, rng)
         count = max(1, min(3 * config.max_events, int((frames - first) / period)))
         starts = [
             first + index * period + uniform(-0.05, 0.05, rng) * period for index in range(count)
         ]
     else:
-        starts = [uniform(0, frames - 4, rng) for _ in range(count)]
-    is_even, is_same = uniform(0, 1, rng) < 0.3, uniform(0, 1, rng) < 0.4
+        starts = [uniform(0.0, frames - 4, rng) for _ in range(count)]
+    is_even, is_same = uniform(0.0, 1.0, rng) < 0.3, uniform(0.0, 1.0, rng) < 0.4
     piece = _one_event(chosen, rng)
     canvas = torch.zeros(piece.shape[0], frames)
     for start in starts:
         if not is_same:
-            mixed = uniform(0, 1, rng) < 0.25
+            mixed = uniform(0.0, 1.0, rng) < 0.25
             piece = _one_event(clips[whole(0, len(clips), rng)] if mixed else chosen, rng)
-        gain_db = 0.0 if is_even else -uniform(0, config.event_range_db, rng)
+        gain_db = 0.0 if is_even else -uniform(0.0, config.event_range_db, rng)
         canvas = _place(canvas, piece, int(start), gain_db)
     return canvas
 
@@ -206,12 +206,14 @@ def _bounces(
 ) -> Float[Tensor, "m t"]:
     """The same event in ever shorter gaps, ever quieter, and again after a pause."""
     piece = _one_event(chosen, rng)
+    if uniform(0.0, 1.0, rng) < 0.5:
+        piece = piece * torch.exp(-torch.arange(piece.shape[1]) / uniform(3.0, 25.0, rng))
     canvas = torch.zeros(piece.shape[0], config.num_frames)
-    start = uniform(0, 2.0, rng) * FRAMES_PER_SECOND
+    start = uniform(0.0, 2.0, rng) * FRAMES_PER_SECOND
     while start < config.num_frames:
         gap = uniform(0.4, 1.3, rng) * FRAMES_PER_SECOND
         ratio, fall_db = uniform(0.6, 0.92, rng), uniform(1.0, 6.0, rng)
-        level = -uniform(0, 8, rng)
+        level = -uniform(0.0, 8.0, rng)
         for _ in range(whole(2, 12, rng)):
             canvas = _place(canvas, piece, int(start), level)
             start, gap, level = start + gap, max(gap * ratio, 8.0), level - fall_db
@@ -223,7 +225,7 @@ def _swells(chosen: ClipParts, config: CollageConfig, rng: torch.Generator) -> F
     """A steady sound whose level moves between random knots, by ramps or by steps."""
     frames = config.num_frames
     num_knots = whole(1, 9, rng)
-    knots = sorted(uniform(0, frames, rng) for _ in range(num_knots))
+    knots = sorted(uniform(0.0, frames, rng) for _ in range(num_knots))
     levels = [_knot_level(config, rng) for _ in range(num_knots)]
     ramp = 2 ** uniform(1.0, 7.0, rng)
     envelope = torch.full((frames,), levels[0])
@@ -234,7 +236,7 @@ def _swells(chosen: ClipParts, config: CollageConfig, rng: torch.Generator) -> F
 
 
 def _knot_level(config: CollageConfig, rng: torch.Generator) -> float:
-    return -100.0 if uniform(0, 1, rng) < 0.25 else -uniform(0, config.swell_range_db, rng)
+    return -100.0 if uniform(0.0, 1.0, rng) < 0.25 else -uniform(0.0, config.swell_range_db, rng)
 
 
 def _whole_clips(
@@ -246,6 +248,6 @@ def _whole_clips(
     while start < config.num_frames:
         clip = clips[whole(0, len(clips), rng)]
         loud = _normalised(_faded(clip.power, fade_in=True))
-        canvas = _place(canvas, loud, start, -uniform(0, 12, rng))
+        canvas = _place(canvas, loud, start, -uniform(0.0, 12.0, rng))
         start += clip.power.shape[1] + whole(-40, 120, rng)
     return canvas

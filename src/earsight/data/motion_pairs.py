@@ -98,9 +98,15 @@ def motion_from_sound(
         raise InputError(
             f"mel has {mel.shape[1]} frames, a code column has {COLUMN_FRAMES}: use a longer sound"
         )
-    noise = noise or TrackNoise()
     loud = strength(mel[:, : mel.shape[1] // COLUMN_FRAMES * COLUMN_FRAMES])
-    energy, onset = _energy_onset(loud, noise, rng)
+    return motion_from_strength(loud, rng=rng, noise=noise)
+
+
+def motion_from_strength(
+    loud: Float[Tensor, " n"], *, rng: torch.Generator, noise: TrackNoise | None = None
+) -> Float[Tensor, "c 8"]:
+    """`motion_from_sound` for a sound of which only the strength per slot is kept."""
+    energy, onset = _energy_onset(loud, noise or TrackNoise(), rng)
     return rearrange(torch.stack([energy, onset]), "k (c j) -> c (k j)", j=FRAMES_PER_COLUMN)
 
 
@@ -109,14 +115,14 @@ def _energy_onset(
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
     if not loud.any():
         return torch.zeros_like(loud), torch.zeros_like(loud)
-    kind = uniform(0, 1, rng)
+    kind = uniform(0.0, 1.0, rng)
     is_mover = kind < noise.mover_share
     is_onsetless = not is_mover and kind < noise.mover_share + noise.onsetless_share
     onset = rises(loud) * uniform(*noise.onset_scale, rng)
     onset = onset * (torch.rand(loud.shape, generator=rng) >= noise.missed_share)
     if is_onsetless:
-        onset = onset * uniform(0, 0.2, rng)
-    if uniform(0, 1, rng) < noise.false_share:
+        onset = onset * uniform(0.0, 0.2, rng)
+    if uniform(0.0, 1.0, rng) < noise.false_share:
         places = torch.randint(loud.numel(), (whole(1, 4, rng),), generator=rng)
         onset = onset.index_fill(0, places, uniform(0.05, 0.25, rng))
     energy = _smooth(loud, whole(0, (noise.max_smooth_slots + 1) // 2, rng))
@@ -134,7 +140,7 @@ def _wandering(loud: Float[Tensor, " n"], rng: torch.Generator) -> Float[Tensor,
     reach = whole(4, 24, rng)
     near = functional.max_pool1d((loud > 0.1).float()[None], 2 * reach + 1, 1, reach)[0]
     slow = _smooth(torch.randn(loud.shape, generator=rng), 6).abs() * 1.5
-    return _smooth(near, 3) * (uniform(0.1, 0.5, rng) + uniform(0, 0.4, rng) * slow)
+    return _smooth(near, 3) * (uniform(0.1, 0.5, rng) + uniform(0.0, 0.4, rng) * slow)
 
 
 def _smooth(values: Float[Tensor, " n"], reach: int) -> Float[Tensor, " n"]:

@@ -19,6 +19,7 @@ RISE_DB = 8.0
 RISE_FRAMES = 3
 EVENT_RANGE_DB = 25.0  # an event's peak lies at most so far under the clip's
 DECAY_RANGE_DB = 35.0  # an event ends when it has fallen so far under its own peak
+EVENT_FALL_DB = 12.0
 STEADY_RANGE_DB = 30.0
 MIN_EVENT_FRAMES, MAX_EVENT_FRAMES = 6, 170
 MIN_GAP_FRAMES = 12
@@ -76,7 +77,7 @@ def find_parts(mel: Float[Tensor, "m t"]) -> ClipParts | None:
     return ClipParts(
         power,
         peak,
-        tuple(span for span in events if span.num_frames >= MIN_EVENT_FRAMES),
+        tuple(span for span in events if _is_event(levels, span)),
         tuple(span for span in steady if span.num_frames >= MIN_EVENT_FRAMES)
         or (Span(0, len(levels)),),
     )
@@ -110,6 +111,14 @@ def _event(levels: Float[Tensor, " t"], onset: int, later: int) -> Span:
     top = int(body.argmax())
     quiet = torch.nonzero(body[top:] < body[top] - DECAY_RANGE_DB)
     return Span(start, start + top + int(quiet[0, 0]) if len(quiet) else stop)
+
+
+def _is_event(levels: Float[Tensor, " t"], span: Span) -> bool:
+    """Long enough, and dying away: the start of a steady sound is none."""
+    if span.num_frames < MIN_EVENT_FRAMES:
+        return False
+    body = levels[span.start : span.stop]
+    return float(body.max() - body[-3:].mean()) > EVENT_FALL_DB
 
 
 def _spans(wanted: Tensor) -> list[Span]:

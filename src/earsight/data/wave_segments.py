@@ -70,9 +70,10 @@ def _one(
     waves: Float[Tensor, "n s"], draw: SegmentDraw, length: int, rng: torch.Generator
 ) -> Float[Tensor, " s"]:
     clip = waves[int(torch.randint(waves.shape[0], (), generator=rng))]
-    starts = torch.randint(clip.numel() - length + 1, (draw.candidates,), generator=rng).tolist()
-    is_loud, is_levelled, level, sign = torch.rand(4, generator=rng).tolist()
-    pieces = [clip[start : start + length] for start in starts]
+    starts = torch.randint(clip.numel() - length + 1, (draw.candidates,), generator=rng)
+    draws = torch.rand(4, generator=rng)
+    is_loud, is_levelled, level, sign = (float(value) for value in draws)
+    pieces = [clip[int(start) : int(start) + length] for start in starts]
     piece = pieces[0]
     if is_loud < draw.loud_share:
         piece = max(pieces, key=lambda each: float(each.square().sum()))

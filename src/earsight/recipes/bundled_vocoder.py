@@ -276,10 +276,10 @@ def read(losses: GeneratorLosses) -> dict[str, float]:
 @torch.inference_mode()
 def mel_error(model: MelGANGenerator, held_out: Float[Tensor, "k s"]) -> float:
     """Mean absolute log-mel error, on the [0, 1] scale, of waves made from their true mel."""
-    errors = [
-        float((log_mel(model(mel)[:, 0], num_frames=None)[:, :, : mel.shape[2]] - mel).abs().mean())
-        for mel in (log_mel(wave, num_frames=None) for wave in held_out.split(1))
-    ]
+    errors: list[float] = []
+    for wave in held_out:
+        mel = log_mel(wave[None], num_frames=None)
+        errors.append(_distance(model(mel)[:, 0], mel))
     return sum(errors) / len(errors)
 
 
@@ -287,9 +287,13 @@ def mel_error(model: MelGANGenerator, held_out: Float[Tensor, "k s"]) -> float:
 def griffin_lim_error(held_out: Float[Tensor, "k s"], *, seeds: Sequence[int]) -> float:
     """`mel_error` of Griffin-Lim with 32 iterations; one seed per clip draws its start phases."""
     errors: list[float] = []
-    for wave, seed in zip(held_out.split(1), seeds, strict=True):
-        mel = log_mel(wave, num_frames=None)
+    for wave, seed in zip(held_out, seeds, strict=True):
+        mel = log_mel(wave[None], num_frames=None)
         rebuilt = mel_to_wave(mel, generators=[torch.Generator().manual_seed(seed)])
-        found = log_mel(rebuilt, num_frames=None)[:, :, : mel.shape[2]]
-        errors.append(float((found - mel).abs().mean()))
+        errors.append(_distance(rebuilt, mel))
     return sum(errors) / len(errors)
+
+
+def _distance(wave: Float[Tensor, "b s"], mel: Float[Tensor, "b m t"]) -> float:
+    found = log_mel(wave, num_frames=None)[:, :, : mel.shape[2]]
+    return float((found - mel).abs().mean())
