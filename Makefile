@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
-CLIP ?= src/earsight/bundled/demo/bouncing_ball.mp4
+CLIP ?= src/earsight/demo/bouncing_ball.mp4
 export PYTHON
 
 RESULT = $(OUT)/$(notdir $(CLIP))

@@ -11,7 +11,7 @@ from earsight.cli.app import COMMANDS
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-DEMO = ROOT / "src" / "earsight" / "bundled" / "demo" / "bouncing_ball.mp4"
+DEMO = ROOT / "src" / "earsight" / "demo" / "bouncing_ball.mp4"
 
 
 def test_there_are_examples() -> None:
