@@ -4,6 +4,7 @@ Axes: b items, c channels, h rows (frequency bands or pixels), w columns (frames
 Source: CompVis/taming-transformers and v-iashin/SpecVQGAN, diffusion-style convolution blocks.
 """
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
@@ -11,6 +12,25 @@ from torch import Tensor, nn
 
 # The published weights were trained with this epsilon, not with PyTorch's 1e-5.
 GROUP_NORM_EPS = 1e-6
+
+
+def swish(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """x * sigmoid(x) of a tensor that nobody else holds: overwritten where no gradient is wanted.
+
+    Fresh memory costs more time than the arithmetic at full size.
+    """
+    return F.silu(x, inplace=not torch.is_grad_enabled())
+
+
+def channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """`x` with channels innermost in memory, for inference in reduced precision.
+
+    Convolutions keep that layout; in bfloat16 on a CPU the full-size decoder runs 2.6 times as
+    fast in it. Not for float32: PyTorch's group norm sums squares there, which put the decoder's
+    output 30 times as far from the exact one.
+    """
+    reduced = torch.is_autocast_enabled(x.device.type) and not torch.is_grad_enabled()
+    return x.contiguous(memory_format=torch.channels_last) if reduced else x
 
 
 def group_norm(channels: int, groups: int) -> nn.GroupNorm:
@@ -38,9 +58,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         """Same rows and columns; the shortcut is a 1x1 convolution when the width changes."""
-        y = self.conv_in(F.silu(self.norm_in(x)))
-        y = self.conv_out(self.dropout(F.silu(self.norm_out(y))))
-        return self.shortcut(x) + y
+        y = self.conv_in(swish(self.norm_in(x)))
+        y = self.conv_out(self.dropout(swish(self.norm_out(y))))
+        shortcut = self.shortcut(x)
+        return shortcut + y if torch.is_grad_enabled() else y.add_(shortcut)
 
 
 class SpatialAttention(nn.Module):
