@@ -211,7 +211,13 @@ def _write(
     half: bool,
 ) -> None:
     folder.mkdir(exist_ok=True)
-    tensors = {name: _stored(name, tensor, half=half) for name, tensor in state.items()}
+    tensors: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in state.items():
+        dense = _stored(name, tensor, half=half)
+        # one tensor under two names is stored twice: files keep no such ties
+        tensors[name] = dense.clone() if dense.data_ptr() in places else dense
+        places.add(dense.data_ptr())
     save_file(tensors, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)
     plain = to_plain(config)
@@ -233,14 +239,15 @@ def _write(
 
 
 def _stored(name: str, tensor: Tensor, *, half: bool) -> Tensor:
-    """A dense copy of its own memory, as safetensors wants it."""
+    """A dense tensor alone in its memory, as safetensors wants it; copied only where it is not."""
     plain = tensor.detach().cpu()
     if half and plain.dtype == torch.float32:
         rounded = plain.to(torch.float16)
         if not bool(torch.equal(rounded.isfinite(), plain.isfinite())):
             raise WeightsError(f"{name} has numbers beyond float16's range: store it in full")
         return rounded.contiguous()
-    return plain.clone(memory_format=torch.contiguous_format)
+    alone = plain.is_contiguous() and plain.untyped_storage().nbytes() == plain.nbytes
+    return plain if alone else plain.clone(memory_format=torch.contiguous_format)
 
 
 def _full(tensor: Tensor) -> Tensor:

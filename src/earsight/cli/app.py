@@ -34,6 +34,7 @@ class Command:
 COMMANDS = (
     Command("sound", "earsight.cli.sound", "make sound for a video or picture"),
     Command("codec", "earsight.cli.codec", "code sound at 0.3 kbit/s and decode it"),
+    Command("weights", "earsight.cli.weights", "list, fetch, convert and verify official weights"),
     Command("bench", "earsight.cli.bench", "measure speed beside the plain way"),
     Command("parity", "earsight.cli.parity", "re-run stored reference results, print the errors"),
     Command("doctor", "earsight.cli.doctor", "check this installation and say what to do"),
