@@ -15,6 +15,12 @@ from earsight.errors import MediaError
 if TYPE_CHECKING:
     import av.container
     import av.stream
+    from av.packet import Packet
+    from av.stream import Stream
+
+    AnyPacket = Packet[Stream]
+else:
+    AnyPacket = object  # the library's class takes no parameters at run time
 
 TOLERATED_SHARE = 0.02
 TOLERATED_SECONDS = 0.5
@@ -55,10 +61,13 @@ class Tally:
             )
 
 
-def decoded_packets(
+def demuxed_packets(
     container: "av.container.InputContainer", stream: "av.stream.Stream", tally: Tally
-) -> Iterator[tuple[list[object], float]]:
-    """Frames of each packet of `stream`, and the packet's length in seconds if it was refused."""
+) -> Iterator[AnyPacket]:
+    """Packets of `stream`; the last one is empty and flushes the decoder.
+
+    A file that cannot be read on ends here; the tally remembers why.
+    """
     import av.error
 
     packets = container.demux(stream)
@@ -70,9 +79,21 @@ def decoded_packets(
             return
         if packet is None:
             return
-        tally.num_packets += 1
+        tally.num_packets += bool(packet.size)
+        yield packet
+
+
+def decoded_packets(
+    container: "av.container.InputContainer", stream: "av.stream.Stream", tally: Tally
+) -> Iterator[tuple[list[object], float]]:
+    """Frames of each packet of `stream`, and the packet's length in seconds if it was refused."""
+    import av.error
+
+    for packet in demuxed_packets(container, stream, tally):
         try:
-            yield list(packet.decode()), 0.0
+            frames: list[object] = list(packet.decode())
         except av.error.FFmpegError:
             tally.num_refused += 1
             yield [], float((packet.duration or 0) * packet.time_base)
+        else:
+            yield frames, 0.0

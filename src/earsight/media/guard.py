@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ FORMATS = (
 EXACT_FORMATS = frozenset({"mov", "mp4", "matroska", "webm", "wav", "w64", "flac", "aiff", "caf"})
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
+_CLOCK = re.compile(r"(\d{1,3}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 _KINDS = {
     stat.S_ISDIR: "a directory",
     stat.S_ISFIFO: "a pipe",
@@ -163,6 +165,12 @@ def picture_stream(
     return stream
 
 
+def frame_seconds(stream: "av.video.stream.VideoStream") -> Fraction:
+    """Time between two frames by the header; that of 25 fps where it says nothing sensible."""
+    rate = stream.guessed_rate or stream.average_rate
+    return 1 / Fraction(rate) if rate is not None and 0 < rate <= 1000 else Fraction(1, 25)
+
+
 def is_moving(stream: "av.video.stream.VideoStream") -> bool:
     """Whether a picture stream is a video, and not a cover or a set of thumbnails."""
     from av.stream import Disposition
@@ -206,6 +214,15 @@ def refuse_length(path: Path, seconds: float) -> None:
         )
 
 
+def refuse_gap(path: Path, *, before: float, after: float) -> None:
+    """Raise MediaError where two pictures follow each other after more than MAX_GAP_SECONDS."""
+    if after - before > MAX_GAP_SECONDS:
+        raise MediaError(
+            f"{path}: {after - before:.0f} s pass between two pictures at {before:.2f} s, the "
+            f"limit is {MAX_GAP_SECONDS:.0f} s: its timestamps are damaged; export it again"
+        )
+
+
 def promised_seconds(
     container: "av.container.InputContainer", stream: "av.stream.Stream"
 ) -> float | None:
@@ -213,6 +230,10 @@ def promised_seconds(
     if not EXACT_FORMATS & set(container.format.name.split(",")):
         return None
     lengths: list[float] = []
+    written = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
+    if written:  # Matroska's only place for the length of one track
+        hours, minutes, seconds = written.groups()
+        lengths.append(int(hours) * 3600 + int(minutes) * 60 + float(seconds))
     if stream.duration and stream.time_base:
         lengths.append(float(stream.duration * stream.time_base))
     if container.duration:

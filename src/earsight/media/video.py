@@ -19,10 +19,12 @@ from earsight.media.frame_rules import EveryFrame, FpsFilter, FrameRule, OutputR
 from earsight.media.guard import (
     MAX_BYTES_IN_MEMORY,
     MAX_GAP_SECONDS,
+    frame_seconds,
     open_container,
     picture_stream,
     promised_seconds,
     reading,
+    refuse_gap,
     refuse_length,
     refuse_size,
 )
@@ -113,7 +115,7 @@ def probe(path: str | Path) -> VideoInfo:
                 width=width,
                 height=height,
                 rotation_degrees=orientation.rotation_degrees,
-                average_fps=1 / _frame_seconds(stream),
+                average_fps=1 / frame_seconds(stream),
                 duration_seconds=duration,
                 num_frames_declared=stream.frames or None,
                 video_codec=stream.codec_context.codec.canonical_name,
@@ -171,10 +173,10 @@ def _selected(
     size: tuple[int, int] | None,
 ) -> Iterator[Frame]:
     stream = picture_stream(container, path)
-    frame_seconds = _frame_seconds(stream)
-    selector = rule.start(frame_seconds)
+    spacing = frame_seconds(stream)
+    selector = rule.start(spacing)
     tally = Tally(path)
-    clock = _Clock(path, origin_seconds(container), frame_seconds)
+    clock = _Clock(path, _origin_seconds(container), spacing)
     develop = Developer(size)
     index = 0
     previous: av.video.frame.VideoFrame | None = None
@@ -212,10 +214,10 @@ def _selected(
 class _Clock:
     """Exact, never decreasing times of frames since the container's start."""
 
-    def __init__(self, path: Path, origin: Fraction, frame_seconds: Fraction) -> None:
+    def __init__(self, path: Path, origin: Fraction, spacing: Fraction) -> None:
         self._path = path
         self._origin = origin
-        self._frame_seconds = frame_seconds
+        self._spacing = spacing
         self._last: Fraction | None = None
         self._first = Fraction(0)
         self.end = Fraction(0)
@@ -227,18 +229,12 @@ class _Clock:
         else:
             time = self.end
         if self._last is None:
-            self._first = time
-        elif time < self._last:
-            time = self._last
-        elif time - self._last > MAX_GAP_SECONDS:
-            raise MediaError(
-                f"{self._path}: {float(time - self._last):.0f} s pass between two frames at "
-                f"{float(self._last):.2f} s, the limit is {MAX_GAP_SECONDS:.0f} s: its timestamps "
-                "are damaged; export it again"
-            )
+            self._first = self._last = time
+        time = max(time, self._last)
+        refuse_gap(self._path, before=float(self._last), after=float(time))
         refuse_length(self._path, float(time - self._first))
         self._last = time
-        length = self._frame_seconds
+        length = self._spacing
         if frame.duration and frame.time_base is not None:
             length = min(frame.duration * frame.time_base, Fraction(MAX_GAP_SECONDS))
         self.end = time + length
@@ -253,12 +249,11 @@ def _shown(
         yield from cast("list[av.video.frame.VideoFrame]", frames)
 
 
-def _frame_seconds(stream: "av.video.stream.VideoStream") -> Fraction:
-    rate = stream.guessed_rate or stream.average_rate or Fraction(25)
-    return 1 / Fraction(rate) if 0 < rate <= 1000 else Fraction(1, 25)
-
-
-def origin_seconds(container: "av.container.InputContainer") -> Fraction:
+def _origin_seconds(container: "av.container.InputContainer") -> Fraction:
     """Time that FFmpeg counts as zero: where the earliest stream begins."""
-    starts = [s.start_time * s.time_base for s in container.streams if s.start_time and s.time_base]
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in container.streams
+        if stream.start_time is not None and stream.time_base is not None
+    ]
     return min(starts, default=Fraction(0))
