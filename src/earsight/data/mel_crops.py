@@ -40,9 +40,14 @@ class LevelChanges:
             raise ConfigError("level changes: gain_db and dip_db must be (low, high)")
 
 
+def draw(generator: torch.Generator) -> float:
+    """One draw from [0, 1)."""
+    return float(torch.rand((), generator=generator))
+
+
 def uniform(low: float, high: float, generator: torch.Generator) -> float:
     """One draw from [low, high)."""
-    return low + (high - low) * float(torch.rand((), generator=generator))
+    return low + (high - low) * draw(generator)
 
 
 def whole(low: int, high: int, generator: torch.Generator) -> int:
@@ -85,7 +90,7 @@ def _one_crop(
         piece = _loud_stretch(mels, length, generator)
         pieces.append(piece if changes is None else _change_gain(piece, changes, generator))
     crop = torch.cat(pieces, dim=1)
-    if changes is not None and uniform(0, 1, generator) < changes.dip_share:
+    if changes is not None and draw(generator) < changes.dip_share:
         for _ in range(whole(1, changes.max_dips + 1, generator)):
             crop = shift_level(crop, -_dip(num_frames, changes, generator))
     return crop
@@ -94,7 +99,7 @@ def _one_crop(
 def _piece_lengths(
     num_frames: int, longest: int, changes: LevelChanges | None, generator: torch.Generator
 ) -> list[int]:
-    splice = changes is not None and uniform(0, 1, generator) < changes.splice_share
+    splice = changes is not None and draw(generator) < changes.splice_share
     cuts = [whole(1, num_frames, generator)] if splice and num_frames > 1 else []
     lengths: list[int] = []
     for start, end in zip([0, *cuts], [*cuts, num_frames], strict=True):
@@ -117,7 +122,7 @@ def _loud_stretch(
 def _change_gain(
     piece: Float[Tensor, "m t"], changes: LevelChanges, generator: torch.Generator
 ) -> Float[Tensor, "m t"]:
-    if uniform(0, 1, generator) >= changes.gain_share:
+    if draw(generator) >= changes.gain_share:
         return piece
     gain = uniform(*changes.gain_db, generator)
     return shift_level(piece, torch.full((piece.shape[1],), gain))
@@ -126,7 +131,7 @@ def _change_gain(
 def _dip(num_frames: int, changes: LevelChanges, generator: torch.Generator) -> Float[Tensor, " t"]:
     """Attenuation in dB per frame: a plateau with ramps at both ends."""
     depth = uniform(*changes.dip_db, generator)
-    if uniform(0, 1, generator) < changes.silence_share:
+    if draw(generator) < changes.silence_share:
         depth = SPAN_DB
     length = whole(2, max(3, num_frames // 2), generator)
     start = whole(-length // 2, num_frames - length // 2, generator)

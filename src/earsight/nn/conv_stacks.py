@@ -5,7 +5,6 @@ the decoder too, as in the published weights.
 Source: CompVis/taming-transformers; SpecVQGAN, sec. 3.1.
 """
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -14,7 +13,9 @@ from earsight.nn.resblocks import (
     ResidualBlock,
     SpatialAttention,
     Upsample,
+    channels_last,
     group_norm,
+    swish,
 )
 
 
@@ -119,10 +120,10 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         """Latents at 2 ** (levels - 1) times fewer rows and columns, rounded down."""
-        x = self.conv_in(x)
+        x = self.conv_in(channels_last(x))
         for stage in self.stages:
             x = stage(x)
-        return self.conv_out(F.silu(self.norm_out(self.middle(x))))
+        return self.conv_out(swish(self.norm_out(self.middle(x))))
 
 
 class ConvDecoder(nn.Module):
@@ -162,7 +163,7 @@ class ConvDecoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         """Pictures at 2 ** (levels - 1) times more rows and columns."""
-        x = self.middle(self.conv_in(x))
+        x = self.middle(self.conv_in(channels_last(x)))
         for stage in reversed(self.stages):
             x = stage(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        return self.conv_out(swish(self.norm_out(x)))

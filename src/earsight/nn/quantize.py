@@ -70,7 +70,8 @@ class Codebook(nn.Module):
 
     def look_up(self, codes: Int[Tensor, "b h w"]) -> Float[Tensor, "b d h w"]:
         """Codebook rows laid out as a latent grid."""
-        return rearrange(self.embedding(codes), "b h w d -> b d h w")
+        # contiguous: PyTorch's group norm loses 2 digits on channels-last tensors (CPU, float32)
+        return rearrange(self.embedding(codes), "b h w d -> b d h w").contiguous()
 
 
 def perplexity(codes: Int[Tensor, "*n"], *, num_codes: int) -> Float[Tensor, ""]:

@@ -60,20 +60,20 @@ class CodebookRecipe:
     changes: LevelChanges = field(default_factory=LevelChanges)
     num_steps: int
     crop_frames: tuple[int, ...] = (112, 160, 208, 416)
-    frames_per_batch: int = 1664
+    frames_per_batch: int = 1040
     rate: float = 1e-3
     final_share: float = 0.05
     discriminator_rate: float = 3e-4
     warmup_steps: int = 100
     betas: tuple[float, float] = (0.5, 0.9)
     clip: float = 1.0
-    decay: float = 0.999
+    decay: float = 0.998
     revive_every: int = 25
     revive_until: int
     codes_fixed_from: int
     log_every: int = 50
     check_every: int = 500
-    save_every: int = 500
+    save_every: int = 100
     precision: Literal["fp32", "bf16"] = "bf16"
     seed: int = 0
 
@@ -109,13 +109,13 @@ def bundled() -> CodebookRecipe:
         weights=CodebookLossWeights(
             perceptual=0.0,
             adversarial=0.4,
-            discriminator_start=4000,
+            discriminator_start=1900,
             minimum_adaptive=0.0,
             maximum_adaptive=10.0,
         ),
-        num_steps=9000,
-        revive_until=2500,
-        codes_fixed_from=5000,
+        num_steps=4000,
+        revive_until=1400,
+        codes_fixed_from=1900,
     )
 
 

@@ -55,7 +55,7 @@ class RunDir:
         with (self.path / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def read_log(self) -> list[dict[str, float]]:
+    def read_log(self) -> list[dict[str, int | float]]:
         """All logged lines; a last line cut short by a kill is left out."""
         path = self.path / "log.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
