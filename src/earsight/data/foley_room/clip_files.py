@@ -25,7 +25,7 @@ def write_clip(path: Path, clip: Clip, *, overwrite: bool = False) -> None:
     truth = truth_path(path)
     refuse_existing(truth, overwrite=overwrite)
     frames = map(_tensor, clip.frames())
-    write_video(path, frames, clip.picture.exact_fps, overwrite=overwrite)
+    write_video(path, frames, fps=clip.picture.exact_fps, overwrite=overwrite)
     write_json(truth, to_plain(clip.truth), overwrite=overwrite)
 
 
