@@ -18,8 +18,9 @@ import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Protocol, cast, runtime_checkable
 
 from earsight.errors import InputError, UnsafeFileError, WeightsError
 from earsight.files import staged
@@ -41,6 +42,15 @@ _BROKEN = (
     tarfile.TarError,
     zipfile.BadZipFile,
 )
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """What contents are read from."""
+
+    def read(self, n: int, /) -> bytes:
+        """Up to `n` bytes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ def _rank(name: str) -> tuple[bool, bool, str]:
     return path.parent.name == "checkpoints", path.name == "last.ckpt", name
 
 
-def _write(archive: Path, member: Member, content: IO[bytes], target: Path) -> None:
+def _write(archive: Path, member: Member, content: Readable, target: Path) -> None:
     free = shutil.disk_usage(target.parent).free
     if member.size_bytes > free:
         raise WeightsError(
@@ -125,12 +135,12 @@ def _write(archive: Path, member: Member, content: IO[bytes], target: Path) -> N
         raise WeightsError(f"{archive}: {member.name} is cut off: fetch the archive again")
 
 
-def _chunk(archive: Path, content: IO[bytes]) -> bytes:
+def _chunk(archive: Path, content: Readable) -> bytes:
     with _named_errors(archive):
         return content.read(CHUNK_BYTES)
 
 
-def _members(archive: Path) -> Iterator[tuple[Member, IO[bytes]]]:
+def _members(archive: Path) -> Iterator[tuple[Member, Readable]]:
     """Every file of an archive with its content, checked; what is wrong gets the archive's name."""
     seen: set[str] = set()
     total = 0
@@ -175,7 +185,7 @@ def _refuse_name(archive: Path, name: str) -> None:
         raise UnsafeFileError(f"{archive}: a member has an unreadable name")
 
 
-def _tar_members(archive: Path, limit: int) -> Iterator[tuple[Member, IO[bytes]]]:
+def _tar_members(archive: Path, limit: int) -> Iterator[tuple[Member, Readable]]:
     with archive.open("rb") as packed:
         stream = _Forward(_decompressed(packed), archive=archive, limit=limit)
         with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as opened:
@@ -195,22 +205,21 @@ def _tar_members(archive: Path, limit: int) -> Iterator[tuple[Member, IO[bytes]]
             """The rest is read for its checksum, which tells a cut archive from a whole one."""
 
 
-def _decompressed(packed: IO[bytes]) -> IO[bytes]:
-    head = packed.read(6)
-    packed.seek(0)
+def _decompressed(packed: BufferedReader) -> Readable:
+    head = packed.peek(6)
     if head.startswith(b"\x1f\x8b"):
-        return cast(IO[bytes], gzip.GzipFile(fileobj=packed))
+        return gzip.GzipFile(fileobj=packed)
     if head.startswith(b"BZh"):
-        return cast(IO[bytes], bz2.BZ2File(packed))
+        return bz2.BZ2File(packed)
     if head.startswith(b"\xfd7zXZ"):
-        return cast(IO[bytes], lzma.LZMAFile(packed))
+        return lzma.LZMAFile(packed)
     return packed
 
 
 class _Forward:
     """A stream for `tarfile` that moves forwards (and one header back), in bounded pieces."""
 
-    def __init__(self, source: IO[bytes], *, archive: Path, limit: int) -> None:
+    def __init__(self, source: Readable, *, archive: Path, limit: int) -> None:
         self._source = source
         self._archive = archive
         self._limit = limit
@@ -252,7 +261,7 @@ class _Forward:
         return again + fresh
 
 
-def _zip_members(archive: Path, limit: int) -> Iterator[tuple[Member, IO[bytes]]]:
+def _zip_members(archive: Path, limit: int) -> Iterator[tuple[Member, Readable]]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             _refuse_name(archive, info.filename)
