@@ -227,6 +227,7 @@ def _swells(chosen: ClipParts, config: CollageConfig, rng: torch.Generator) -> F
     num_knots = whole(1, 9, rng)
     knots = sorted(uniform(0.0, frames, rng) for _ in range(num_knots))
     levels = [_knot_level(config, rng) for _ in range(num_knots)]
+    levels = [level - max(levels) for level in levels]
     ramp = 2 ** uniform(1.0, 7.0, rng)
     envelope = torch.full((frames,), levels[0])
     positions = torch.arange(frames)

@@ -68,7 +68,7 @@ def draw_segments(
 
 def _one(
     waves: Float[Tensor, "n s"], draw: SegmentDraw, length: int, rng: torch.Generator
-) -> Float[Tensor, " s"]:
+) -> Float[Tensor, " _"]:
     clip = waves[int(torch.randint(waves.shape[0], (), generator=rng))]
     starts = torch.randint(clip.numel() - length + 1, (draw.candidates,), generator=rng)
     draws = torch.rand(4, generator=rng)

@@ -113,8 +113,8 @@ def bundled() -> TransformerRecipe:
         ),
         collages=CollageConfig(),
         noise=TrackNoise(),
-        num_windows=8000,
-        num_held_out=256,
+        num_windows=3000,
+        num_held_out=128,
         num_steps=2000,
     )
 
@@ -130,7 +130,7 @@ def tiny() -> TransformerRecipe:
             grid_columns=6,
             width=48,
             num_layers=1,
-            num_heads=1,
+            num_heads=2,
         ),
         collages=CollageConfig(num_frames=96),
         num_windows=12,

@@ -96,8 +96,8 @@ def bundled() -> VocoderRecipe:
         discriminator=DiscriminatorConfig(channels=16, max_channels=256),
         segments=SegmentDraw(),
         weights=VocoderWeights(),
-        num_steps=5000,
-        discriminator_start=3200,
+        num_steps=4000,
+        discriminator_start=2600,
     )
 
 
