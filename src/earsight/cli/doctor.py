@@ -105,7 +105,7 @@ def optional_parts() -> Iterator[Finding]:
                 found = f"{package} {version(package)}"
             except PackageNotFoundError:
                 status = "problem" if extra == "media" else "note"
-                advice = f"{purpose} needs it: {install}"
+                advice = f"for {purpose}: {install}"
                 yield Finding(f"extra {extra}", status, f"{package} is not installed", advice)
                 continue
             try:

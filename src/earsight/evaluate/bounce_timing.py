@@ -62,7 +62,8 @@ def bounce_timing(
     """Measure a sound against the truth of the clip that it was made for.
 
     Contacts of `clear_speed` (m/s) and more should be heard one by one, except those that a
-    much harder one drowns; slower ones follow each other too fast for that. Raises InputError where the truth has no clear contact.
+    much harder one drowns; slower ones follow each other too fast for that. Raises InputError
+    where the truth has no clear contact.
     """
     times = [event.time_seconds for event in truth.events]
     clear = _clear(truth.events, clear_speed)
