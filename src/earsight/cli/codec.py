@@ -68,11 +68,9 @@ def _encode(codec: "Codec", path: Path, args: argparse.Namespace) -> dict[str, A
 
 
 def _decode(codec: "Codec", path: Path, args: argparse.Namespace) -> dict[str, Any]:
-    from importlib.metadata import version
-
     from earsight.generate.codec import read_coded
     from earsight.media.provenance import Provenance
-    from earsight.media.sound_write import write_audio
+    from earsight.media.wave_write import write_audio
 
     coded = read_coded(path)
     target = args.output / f"{path.stem}.wav"
@@ -81,7 +79,6 @@ def _decode(codec: "Codec", path: Path, args: argparse.Namespace) -> dict[str, A
         weights_sha256=codec.weights_sha256,
         seed=None,
         settings={"source": path.name, "job": "codec"},
-        version=version("earsight"),
     )
     write_audio(target, codec.stream(coded), provenance=origin, overwrite=args.overwrite)
     return {"output": str(target), "seconds": round(coded.seconds, 4)}

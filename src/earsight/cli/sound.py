@@ -157,7 +157,7 @@ def _draw(
     from earsight.generate.pictures import draw_maps, draw_sound
     from earsight.generate.sound_files import open_input, with_given_sound
 
-    visual = open_input(model, path, options)
+    visual = open_input(path, options)
     for file in files:
         if args.spectrogram:
             draw_sound(

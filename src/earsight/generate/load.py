@@ -1,17 +1,16 @@
 """Opens models: bundled ones, own folders, converted official weights, folders on the hub."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor, nn
 
 from earsight.checkpoints.fetch import cache_dir
-from earsight.checkpoints.native import Bundle, NativeFolder, read_bundle
+from earsight.checkpoints.native import Bundle, NativeFolder
 from earsight.errors import InputError, WeightsError
-from earsight.extras import require
+from earsight.generate.bundles import BUNDLED, CONVERTED, build_network, open_bundle
 from earsight.generate.codec import Codec
 from earsight.generate.conditions import VisualKind
 from earsight.generate.decode import Compute, GriffinLimVocoder, MelGANVocoder, Vocoder
@@ -24,14 +23,7 @@ from earsight.models.token_gpt.config import TokenGPTConfig
 from earsight.models.token_gpt.engine import TokenEngine
 from earsight.models.token_gpt.model import TokenGPT
 from earsight.nn.packed_linear import Precision
-from earsight.settings import from_plain
 
-Module = TypeVar("Module", bound=nn.Module)
-BUNDLED = "bundled"
-BUNDLED_FOLDER = Path(__file__).parents[1] / "bundled"
-CONVERTED = "converted"
-"""Folder inside the cache for official weights after conversion, one folder per name."""
-HUB_FILES = ("*.safetensors", "config.json", "card.md", "*/*.safetensors", "*/config.json")
 VOCODER_NAME = "melgan-vggsound"
 VISUAL_KINDS: tuple[VisualKind, ...] = ("motion", "resnet50", "bn_inception", "noise", "none")
 
@@ -56,30 +48,6 @@ class LoadOptions:
         return "fp32" if self.precision == "fp32" else "bf16"
 
 
-def open_bundle(source: str | Path) -> Bundle:
-    """Find and read the model folder that `source` means.
-
-    A folder's path, "bundled", the name of converted official weights, or a hub repository
-    `owner/name@revision`. Raises InputError when it is none of these.
-    """
-    text = str(source)
-    if text == BUNDLED:
-        return read_bundle(BUNDLED_FOLDER)
-    folder = Path(source)
-    if folder.is_dir():
-        return read_bundle(folder)
-    converted = cache_dir() / CONVERTED / text
-    if "/" not in text and converted.is_dir():
-        return read_bundle(converted)
-    if text.count("/") == 1 and not text.startswith((".", "/", "~")):
-        return read_bundle(_hub_folder(text))
-    raise InputError(
-        f"no model '{text}': expected '{BUNDLED}', a model folder, a hub repository "
-        "owner/name@revision, or official weights that are installed ('earsight weights list' "
-        f"shows names; 'earsight weights convert {text}' installs one)"
-    )
-
-
 def load(
     source: str | Path = BUNDLED,
     *,
@@ -101,7 +69,9 @@ def load(
         )
     target = _device(device)
     codebook = _codebook(bundle, target)
-    transformer = _built(TokenGPT, TokenGPTConfig, bundle.parts["transformer"], "token_gpt", target)
+    transformer = build_network(
+        TokenGPT, TokenGPTConfig, bundle.parts["transformer"], "token_gpt", target
+    )
     if transformer.config.num_codes != codebook.config.num_codes:
         raise WeightsError(
             f"{bundle.path}: the transformer speaks {transformer.config.num_codes} codes, the "
@@ -141,53 +111,6 @@ def load_codec(
     )
 
 
-def _hub_folder(text: str) -> Path:
-    repository, _, revision = text.partition("@")
-    hub = require("huggingface_hub", extra="hub", purpose=f"opening {text} from the hub")
-    try:
-        found = hub.snapshot_download(
-            repository, revision=revision or None, allow_patterns=list(HUB_FILES)
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot open '{text}' from the hub ({error}): check name, revision and connection, "
-            "or give the path of a folder"
-        ) from error
-    return Path(found)
-
-
-def _built(
-    kind: Callable[[Any], Module],
-    config: type[Any],
-    folder: NativeFolder,
-    family: str,
-    device: torch.device,
-) -> Module:
-    """A network with the folder's sizes and, strictly, its weights."""
-    if folder.family != family:
-        raise WeightsError(f"{folder.path}: expected a {family} network, found {folder.family}")
-    with torch.device("meta"):
-        network = kind(from_plain(config, folder.config))
-    wanted = {name: value.shape for name, value in network.state_dict().items()}
-    found: Mapping[str, Tensor] = folder.tensors
-    problems = [f"{name} missing" for name in wanted if name not in found]
-    problems += [f"{name} not expected" for name in found if name not in wanted]
-    problems += [
-        f"{name} file {tuple(found[name].shape)} model {tuple(shape)}"
-        for name, shape in wanted.items()
-        if name in found and found[name].shape != shape
-    ]
-    if problems:
-        raise WeightsError(
-            f"{folder.path}: {len(problems)} of {len(wanted)} entries do not fit: "
-            + "; ".join(problems[:20])
-        )
-    network.load_state_dict(dict(found), strict=True, assign=True)
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    return network.to(device).eval()
-
-
 def _codebook_part(bundle: Bundle) -> NativeFolder:
     for name in ("codebook", "mel_vqgan"):
         if name in bundle.parts:
@@ -196,7 +119,7 @@ def _codebook_part(bundle: Bundle) -> NativeFolder:
 
 
 def _codebook(bundle: Bundle, device: torch.device) -> MelVQGAN:
-    return _built(MelVQGAN, MelVQGANConfig, _codebook_part(bundle), "mel_vqgan", device)
+    return build_network(MelVQGAN, MelVQGANConfig, _codebook_part(bundle), "mel_vqgan", device)
 
 
 def _vocoder(bundle: Bundle, options: LoadOptions, device: torch.device) -> Vocoder:
@@ -211,7 +134,7 @@ def _vocoder(bundle: Bundle, options: LoadOptions, device: torch.device) -> Voco
         part = next(iter(open_bundle(VOCODER_NAME).parts.values()))
     if part is None:
         return GriffinLimVocoder()
-    generator = _built(MelGANGenerator, MelGANConfig, part, "melgan", device)
+    generator = build_network(MelGANGenerator, MelGANConfig, part, "melgan", device)
     return MelGANVocoder(generator, compute=options.compute)
 
 
@@ -224,7 +147,7 @@ def _visual(extra: Mapping[str, Any], config: TokenGPTConfig) -> VisualKind:
             f"the folder does not say which picture features the model takes (found {kind!r}): "
             "give visual= (--visual), one of motion, resnet50, bn_inception, noise"
         )
-    return cast(VisualKind, kind)
+    return kind
 
 
 def _device(name: str) -> torch.device:

@@ -24,7 +24,7 @@ def loudness_follows_motion(
     track = _smooth(motion[None].to(loudness))
     loudness = loudness - loudness.mean(dim=1, keepdim=True)
     track = track - track.mean(dim=1, keepdim=True)
-    power = torch.linalg.vector_norm(loudness, dim=1) * torch.linalg.vector_norm(track, dim=1)
+    power = (loudness.square().sum(dim=1) * track.square().sum(dim=1)).sqrt()
     return torch.where(
         power > 1e-6, (loudness * track).sum(dim=1) / power.clamp(min=1e-6), torch.zeros_like(power)
     )

@@ -14,13 +14,12 @@ from earsight.files import refuse_existing
 from earsight.frontends.motion import COLUMN_SECONDS
 from earsight.frontends.specvqgan_mel import MEL_RATE_HZ
 from earsight.generate.codec import Codec
-from earsight.generate.frame_networks import frame_networks
 from earsight.generate.video_to_sound import SampledCodes, SoundRequest, VideoToSound
 from earsight.generate.visual_input import PictureInput, VideoInput, VisualInput
 from earsight.media.audio import Waveform, read_audio, stream_audio
-from earsight.media.mux import replace_soundtrack
-from earsight.media.provenance import Provenance
-from earsight.media.sound_write import write_audio
+from earsight.media.mux import fitting_suffix, replace_soundtrack
+from earsight.media.provenance import Provenance, package_version, write_sidecar
+from earsight.media.wave_write import write_audio
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 PICTURE_SECONDS = 53 * COLUMN_SECONDS
@@ -68,15 +67,12 @@ class SourceOptions:
     short: Literal["zeros", "tile"] = "tile"
 
 
-def open_input(model: VideoToSound, path: Path, options: SourceOptions) -> VisualInput:
+def open_input(path: Path, options: SourceOptions) -> VisualInput:
     """A video or a picture as the model's input. Raises MediaError for anything else."""
-    networks = frame_networks(model.visual, device=model.engine.device)
     if path.suffix.lower() in PICTURE_SUFFIXES:
         seconds = PICTURE_SECONDS if options.duration_seconds is None else options.duration_seconds
-        return PictureInput(path, seconds=seconds, networks=networks)
-    return VideoInput(
-        path, seconds=options.duration_seconds, networks=networks, short=options.short
-    )
+        return PictureInput(path, seconds=seconds)
+    return VideoInput(path, seconds=options.duration_seconds, short=options.short)
 
 
 def with_given_sound(
@@ -114,7 +110,7 @@ def make_sounds(
 ) -> list[Sound]:
     """Sounds for a video or picture, in memory: one per sample of the request."""
     request, options, path = request or SoundRequest(), options or SourceOptions(), Path(source)
-    visual = open_input(model, path, options)
+    visual = open_input(path, options)
     request = with_given_sound(model, path, request, options)
     return [
         Sound(
@@ -143,17 +139,14 @@ def render(
     `output` is a folder. With several samples the names end in `_0`, `_1`, ... Raises InputError
     for outputs that exist, MediaError for inputs that cannot be read.
     """
-    is_video = source.suffix.lower() not in PICTURE_SUFFIXES
+    visual = open_input(source, options)
     targets = [
-        output_paths(source, output, index if request.num_samples > 1 else None, is_video=is_video)
+        output_paths(source, output, index if request.num_samples > 1 else None)
         for index in range(request.num_samples)
     ]
-    for wave, video in targets:
-        for path in (wave, video):
-            if path is not None:
-                _refuse_input(path, source)
-                refuse_existing(path, overwrite=overwrite)
-    visual = open_input(model, source, options)
+    for path in (path for pair in targets for path in pair if path is not None):
+        _refuse_input(path, source)
+        refuse_existing(path, overwrite=overwrite)
     request = with_given_sound(model, source, request, options)
     written: list[SoundFiles] = []
     for index, sample in enumerate(model.sample(visual, request, on_code=on_code)):
@@ -166,6 +159,10 @@ def render(
             replace_soundtrack(
                 source, stream_audio(wave_path), video_path, provenance=origin, overwrite=overwrite
             )
+        measured = {"seconds": visual.seconds, "peak": meter.peak, "loudness_db": meter.loudness_db}
+        for path in (wave_path, video_path):
+            if path is not None:
+                write_sidecar(path, origin, measured, overwrite=True)
         written.append(
             SoundFiles(
                 wave=wave_path,
@@ -180,24 +177,18 @@ def render(
     return written
 
 
-def output_paths(
-    source: Path, output: Path, index: int | None, *, is_video: bool
-) -> tuple[Path, Path | None]:
-    """Paths of the sound and of the sounding video; a container that cannot hold sound is mkv."""
+def output_paths(source: Path, output: Path, index: int | None) -> tuple[Path, Path | None]:
+    """Paths of the sound and, for a video, of its sounding copy."""
     stem = source.stem if index is None else f"{source.stem}_{index}"
-    suffix = source.suffix.lower() if source.suffix.lower() in VIDEO_SUFFIXES else ".mkv"
-    return output / f"{stem}.wav", output / f"{stem}{suffix}" if is_video else None
-
-
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
+    is_picture = source.suffix.lower() in PICTURE_SUFFIXES
+    video = None if is_picture else output / f"{stem}{fitting_suffix(source)}"
+    return output / f"{stem}.wav", video
 
 
 def provenance(
     model: VideoToSound, source: Path, request: SoundRequest, index: int, sample: SampledCodes
 ) -> Provenance:
     """Where a sound comes from, for its metadata."""
-    from importlib.metadata import version
-
     settings: dict[str, Any] = {
         "source": source.name,
         "class": request.class_name,
@@ -219,7 +210,7 @@ def provenance(
         weights_sha256=model.weights_sha256,
         seed=request.seed,
         settings=settings,
-        version=version("earsight"),
+        version=package_version(),
         note=NOTE,
     )
 

@@ -24,6 +24,7 @@ from earsight.generate.conditions import (
     VisualKind,
 )
 from earsight.generate.decode import Compute, Vocoder, decode_mel, stream_mel, stream_wave
+from earsight.generate.frame_networks import FrameNetwork, frame_network
 from earsight.generate.grid import to_grid
 from earsight.generate.logits import SamplingConfig
 from earsight.generate.rank import loudness_follows_motion
@@ -114,6 +115,7 @@ class VideoToSound:
         self.class_names = class_names
         self.lead_frames = lead_frames
         self.compute: Compute = compute
+        self._network: FrameNetwork | None = None
 
     def num_columns(self, seconds: float) -> int:
         """Code columns that cover a picture of this length."""
@@ -266,7 +268,10 @@ class VideoToSound:
                     for item in items
                 ]
             case "resnet50" | "bn_inception":
-                return [visual.features(self.visual, num_samples=config.num_features)]
+                if self._network is None:
+                    self._network = frame_network(self.visual, device=self.engine.device)
+                assert self._network is not None
+                return [visual.features(self._network, num_samples=config.num_features)]
 
     def _known(
         self,

@@ -1,26 +1,22 @@
 """A video, a picture or a ready motion track as the input of a sound model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from earsight.errors import InputError
 from earsight.frontends.motion import MotionTrack, motion_track, with_clip_gain
 from earsight.frontends.visual_features import FEATURE_FPS
 from earsight.generate.conditions import Conditions, FeatureConditions, still_track
+from earsight.generate.frame_networks import FEATURE_RATE, FrameNetwork
 from earsight.media.image import read_image
-from earsight.media.video import FpsFilter, probe, stream_frames
+from earsight.media.video import FpsFilter, FrameRule, probe, stream_frames
 
-FrameFeatures = Callable[[Iterator[UInt8[Tensor, "h w 3"]]], Iterator[Float[Tensor, " w"]]]
-"""A front end and its network: upright RGB frames at 21.5 a second to one row each."""
-
-FeatureKind = Literal["resnet50", "bn_inception"]
-_RULE = FpsFilter(Fraction(43, 2))
+_RULE = FpsFilter(FEATURE_RATE)
 
 
 class VisualInput(ABC):
@@ -36,15 +32,14 @@ class VisualInput(ABC):
         """Motion of the picture; measured once."""
 
     @abstractmethod
-    def features(self, kind: FeatureKind, *, num_samples: int) -> Conditions:
+    def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
         """Frame features; a new reading from the start at every call."""
 
 
 class VideoInput(VisualInput):
     """A video file, read as a stream.
 
-    `networks` compute frame features where a model wants them. Raises MediaError for files that
-    cannot be read and InputError for a duration beyond the video.
+    Raises MediaError for files that cannot be read and InputError for a duration beyond the video.
     """
 
     def __init__(
@@ -52,7 +47,6 @@ class VideoInput(VisualInput):
         path: Path,
         *,
         seconds: float | None = None,
-        networks: dict[FeatureKind, FrameFeatures] | None = None,
         short: Literal["zeros", "tile"] = "tile",
     ) -> None:
         self.path = path
@@ -63,7 +57,6 @@ class VideoInput(VisualInput):
                 "sound: choose a duration inside the video"
             )
         self._seconds = seconds if seconds is not None else self.info.duration_seconds
-        self._networks = networks or {}
         self._short: Literal["zeros", "tile"] = short
         self._motion: MotionTrack | None = None
 
@@ -75,16 +68,16 @@ class VideoInput(VisualInput):
     def motion(self) -> MotionTrack:
         """Motion of the picture, brought to a common strength."""
         if self._motion is None:
-            self._motion = with_clip_gain(motion_track(self._frames()))
+            self._motion = with_clip_gain(motion_track(self._frames(_RULE)))
         return self._motion
 
-    def features(self, kind: FeatureKind, *, num_samples: int) -> Conditions:
+    def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
         """Frame features, read as far as they are needed."""
-        rows = network_for(self._networks, kind)(self._frames())
+        rows = network.rows(self._frames(network.rule))
         return FeatureConditions(rows, num_samples=num_samples, short=self._short)
 
-    def _frames(self) -> Iterator[UInt8[Tensor, "h w 3"]]:
-        for frame in stream_frames(self.path, rule=_RULE):
+    def _frames(self, rule: FrameRule) -> Iterator[UInt8[Tensor, "h w 3"]]:
+        for frame in stream_frames(self.path, rule=rule):
             if frame.time_seconds > self._seconds + 1:
                 return
             yield frame.pixels
@@ -93,19 +86,12 @@ class VideoInput(VisualInput):
 class PictureInput(VisualInput):
     """A still picture, seen for `seconds`."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        seconds: float,
-        networks: dict[FeatureKind, FrameFeatures] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, *, seconds: float) -> None:
         if not 0 < seconds <= 24 * 3600:
             raise InputError(f"a duration lies between 0 s and a day, got {seconds:g} s")
         self.path = path
         self._pixels = read_image(path)
         self._seconds = seconds
-        self._networks = networks or {}
 
     @property
     def seconds(self) -> float:
@@ -116,9 +102,10 @@ class PictureInput(VisualInput):
         """Steady motion, assumed."""
         return still_track(self._seconds)
 
-    def features(self, kind: FeatureKind, *, num_samples: int) -> Conditions:
+    def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
         """The picture's features, repeated."""
-        row = next(network_for(self._networks, kind)(iter([self._pixels])))
+        # two frames, since motion between frames is a feature of some networks
+        row = next(network.rows(iter([self._pixels, self._pixels])))
         count = round(self._seconds * FEATURE_FPS) + 1
         return FeatureConditions((row for _ in range(count)), num_samples=num_samples, short="tile")
 
@@ -138,16 +125,6 @@ class TrackInput(VisualInput):
         """The track itself."""
         return self._track
 
-    def features(self, kind: FeatureKind, *, num_samples: int) -> Conditions:
+    def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
         """Raises InputError: a track shows nothing."""
-        raise InputError(f"a motion track has no {kind} features: give the video itself")
-
-
-def network_for(networks: dict[FeatureKind, FrameFeatures], kind: FeatureKind) -> FrameFeatures:
-    """The network of a kind. Raises InputError where its weights were not loaded."""
-    if kind not in networks:
-        raise InputError(
-            f"this model needs {kind} features and their ImageNet weights, which are not loaded: "
-            f"run 'earsight weights fetch imagenet-{kind.replace('_', '-')}'"
-        )
-    return networks[kind]
+        raise InputError("a motion track has no picture for a network: give the video itself")
