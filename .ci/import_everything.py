@@ -12,7 +12,13 @@ present = [name for name in EXTRAS if find_spec(name)]
 if present:
     raise SystemExit(f"this proves nothing, extras are installed: {', '.join(present)}")
 names = [module.name for module in walk_packages(earsight.__path__, "earsight.")]
+names.remove("earsight.__main__")
+broken: list[str] = []
 for name in names:
-    if not name.endswith("__main__"):
+    try:
         import_module(name)
+    except ImportError as error:
+        broken.append(f"{name}: {error}")
+if broken:
+    raise SystemExit("\n".join(broken))
 print(f"{len(names)} modules import")
