@@ -1,53 +1,30 @@
-"""Sound: reading (also the track of a video), resampling, mixing.
+"""Sound: reading it, also out of a video; the other jobs on sound are named here too.
 
 Axes: c channels, s samples. Samples are float32 in [-1, 1].
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from earsight.errors import InputError, MediaError
 from earsight.media.guard import MAX_BYTES_IN_MEMORY
-from earsight.media.resample import StreamResampler, refuse_rate
+from earsight.media.resample import resample, resample_stream
 from earsight.media.sound_decode import decoded_sound, ffmpeg16_samples
+from earsight.media.wave_write import write_audio
+from earsight.media.waveform import Waveform, refuse_rate
 
-
-@dataclass(frozen=True, slots=True)
-class Waveform:
-    """A sound, or a piece of one, with its sample rate."""
-
-    samples: Float[Tensor, "c s"]
-    rate_hz: int
-
-    def __post_init__(self) -> None:
-        refuse_rate(self.rate_hz)
-
-    @property
-    def num_samples(self) -> int:
-        """Samples in each channel."""
-        return self.samples.shape[1]
-
-    @property
-    def num_channels(self) -> int:
-        """Number of channels."""
-        return self.samples.shape[0]
-
-    @property
-    def seconds(self) -> float:
-        """Length in seconds."""
-        return self.num_samples / self.rate_hz
-
-    def mono(self) -> "Waveform":
-        """Plain mean over channels.
-
-        Not the mix of FFmpeg's float resampler, which is sqrt(2) louder for stereo.
-        """
-        return Waveform(self.samples.mean(dim=0, keepdim=True), self.rate_hz)
+__all__ = [
+    "Waveform",
+    "read_audio",
+    "read_audio_ffmpeg16",
+    "resample",
+    "resample_stream",
+    "stream_audio",
+    "write_audio",
+]
 
 
 def read_audio(
@@ -125,33 +102,6 @@ def read_audio_ffmpeg16(path: str | Path, *, rate_hz: int = 22050) -> Waveform:
     """
     refuse_rate(rate_hz)
     return Waveform(ffmpeg16_samples(path, rate_hz=rate_hz), rate_hz)
-
-
-def resample(wave: Waveform, rate_hz: int) -> Waveform:
-    """Change the sample rate by soxr's best quality; the length is kept to half a sample.
-
-    Raises InputError for rates that no sound has, and for NaN or infinity.
-    """
-    if not bool(torch.isfinite(wave.samples).all()):
-        raise InputError("cannot resample a sound that holds NaN or infinity")
-    pieces = [piece.samples for piece in resample_stream(iter([wave]), rate_hz)]
-    return Waveform(torch.cat(pieces, dim=1), rate_hz)
-
-
-def resample_stream(pieces: Iterator[Waveform], rate_hz: int) -> Iterator[Waveform]:
-    """`resample` for a sound that comes in pieces; the result does not depend on the cuts."""
-    resampler: StreamResampler | None = None
-    for piece in pieces:
-        if piece.rate_hz == rate_hz:
-            yield piece
-            continue
-        if resampler is None:
-            resampler = StreamResampler(
-                from_hz=piece.rate_hz, to_hz=rate_hz, num_channels=piece.num_channels
-            )
-        yield Waveform(resampler.push(piece.samples), rate_hz)
-    if resampler is not None:
-        yield Waveform(resampler.finish(), rate_hz)
 
 
 def _cut(

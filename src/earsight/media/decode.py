@@ -5,12 +5,13 @@ So a refused packet is counted, not fatal; at the end the tally and the length t
 decide whether the file may pass (see `Tally.judge`).
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earsight.errors import MediaError
+from earsight.media import riff
 
 if TYPE_CHECKING:
     import av.container
@@ -27,30 +28,42 @@ TOLERATED_SECONDS = 0.5
 TOLERATED_PACKETS = 5
 
 
-@dataclass
+# formats whose header states the length exactly; the others' is an estimate from the bit rate
+_EXACT_FORMATS = frozenset({"mov", "mp4", "matroska", "webm", "w64", "flac", "aiff", "caf"})
+_CLOCK = re.compile(r"(\d{1,3}):(\d\d):(\d\d(?:\.\d{1,9})?)")
+
+
 class Tally:
-    """What was decoded of one stream, and what was not."""
+    """What was found of one stream, against what its file promises."""
 
-    path: Path
-    num_packets: int = 0
-    num_refused: int = 0
-    broken_off: str | None = None
+    def __init__(
+        self, container: "av.container.InputContainer", stream: "av.stream.Stream", path: Path
+    ) -> None:
+        self.path = path
+        self.track_seconds, self.file_seconds = _promises(container, stream, path)
+        self.file_end_seconds = 0.0
+        self.num_packets = 0
+        self.num_refused = 0
+        self.broken_off: str | None = None
 
-    def judge(self, *, decoded_seconds: float, promised_seconds: float | None) -> None:
-        """Raise MediaError when too much of the stream is missing.
+    def judge(self, *, decoded_seconds: float) -> None:
+        """Raise MediaError when too much of the stream, or of the file's other tracks, is missing.
 
         Tolerated: an end that comes TOLERATED_SECONDS or TOLERATED_SHARE too early, and
         TOLERATED_PACKETS or TOLERATED_SHARE of packets that could not be decoded.
         """
         problems: list[str] = []
-        if promised_seconds is not None:
-            tolerated = max(TOLERATED_SECONDS, TOLERATED_SHARE * promised_seconds)
-            if decoded_seconds < promised_seconds - tolerated:
-                problems.append(
-                    f"its header promises {promised_seconds:.2f} s, "
-                    f"only {decoded_seconds:.2f} s could be decoded"
-                )
-        elif self.broken_off is not None:
+        if _falls_short(decoded_seconds, self.track_seconds):
+            problems.append(
+                f"its header promises {self.track_seconds:.2f} s, "
+                f"only {decoded_seconds:.2f} s could be decoded"
+            )
+        elif _falls_short(self.file_end_seconds, self.file_seconds):
+            problems.append(
+                f"its header promises {self.file_seconds:.2f} s, "
+                f"but it ends at {self.file_end_seconds:.2f} s"
+            )
+        elif self.broken_off is not None and self.track_seconds is None:
             problems.append(f"reading broke off after {decoded_seconds:.2f} s ({self.broken_off})")
         if self.num_refused > max(TOLERATED_PACKETS, TOLERATED_SHARE * self.num_packets):
             problems.append(f"{self.num_refused} of {self.num_packets} packets are damaged")
@@ -59,6 +72,38 @@ class Tally:
                 f"{self.path} is cut short or damaged: {'; '.join(problems)}; "
                 "copy or export it again"
             )
+
+
+def track_seconds(
+    container: "av.container.InputContainer", stream: "av.stream.Stream", path: Path
+) -> float:
+    """Best knowledge, before decoding, of how long a track is; 0 where nothing is known."""
+    return _promises(container, stream, path)[0] or (container.duration or 0) / 1e6
+
+
+def _promises(
+    container: "av.container.InputContainer", stream: "av.stream.Stream", path: Path
+) -> tuple[float | None, float | None]:
+    """Stated length of a track and of its file; None for what is not stated or only estimated."""
+    if container.format.name == "wav":
+        return riff.stated_seconds(path), None
+    if not _EXACT_FORMATS & set(container.format.name.split(",")):
+        return None, None
+    file = container.duration / 1e6 if container.duration else None
+    written = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base), file
+    if written:  # Matroska's place for the length of one track
+        hours, minutes, seconds = written.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds), file
+    return None, file
+
+
+def _falls_short(found_seconds: float, promised_seconds: float | None) -> bool:
+    if promised_seconds is None:
+        return False
+    tolerated = max(TOLERATED_SECONDS, TOLERATED_SHARE * promised_seconds)
+    return found_seconds < promised_seconds - tolerated
 
 
 def demuxed_packets(
@@ -70,7 +115,9 @@ def demuxed_packets(
     """
     import av.error
 
-    packets = container.demux(stream)
+    # all tracks: where the file ends shows in the longest
+    packets = container.demux()
+    origin = (container.start_time or 0) / 1e6
     while True:
         try:
             packet = next(packets, None)
@@ -79,8 +126,12 @@ def demuxed_packets(
             return
         if packet is None:
             return
-        tally.num_packets += bool(packet.size)
-        yield packet
+        if packet.size and packet.pts is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - origin
+            tally.file_end_seconds = max(tally.file_end_seconds, end)
+        if packet.stream_index == stream.index:
+            tally.num_packets += bool(packet.size)
+            yield packet
 
 
 def decoded_packets(

@@ -37,11 +37,7 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,gif,"
     "wav,w64,aiff,au,caf,flac,ogg,mp3,aac,ac3,amr"
 )
-# formats whose header states the length exactly; the others' is an estimate from the bit rate
-EXACT_FORMATS = frozenset({"mov", "mp4", "matroska", "webm", "wav", "w64", "flac", "aiff", "caf"})
-
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:")
-_CLOCK = re.compile(r"(\d{1,3}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 _KINDS = {
     stat.S_ISDIR: "a directory",
     stat.S_ISFIFO: "a pipe",
@@ -122,6 +118,7 @@ def open_container(
     file = local_file(path, expected=expected)
     load_av(f"reading {expected}")
     import av
+    import av.error
 
     options = {
         "format_whitelist": FORMATS,
@@ -129,7 +126,13 @@ def open_container(
         "max_pixels": str(MAX_PIXELS),
     }
     with reading(file, expected=expected):
-        container = av.open(str(file), "r", options=options, metadata_errors="replace")
+        try:
+            container = av.open(str(file), "r", options=options, metadata_errors="replace")
+        except av.error.ArgumentError as error:
+            raise MediaError(
+                f"expected {expected}, but {file} is of a kind that is not opened (playlists and "
+                f"lists of other files never are); read are: {FORMATS}"
+            ) from error
     with container:
         refuse_length(file, container.duration / 1e6 if container.duration else 0.0)
         yield container
@@ -214,6 +217,15 @@ def refuse_length(path: Path, seconds: float) -> None:
         )
 
 
+def refuse_standstill(path: Path, *, num_frames: int, span_seconds: float) -> None:
+    """Raise MediaError for several pictures that are all shown at one moment."""
+    if num_frames > 1 and span_seconds <= 0:
+        raise MediaError(
+            f"expected a video, but the {num_frames} pictures of {path} are all shown at one "
+            "moment, so it has no duration: its timestamps are damaged; export it again"
+        )
+
+
 def refuse_gap(path: Path, *, before: float, after: float) -> None:
     """Raise MediaError where two pictures follow each other after more than MAX_GAP_SECONDS."""
     if after - before > MAX_GAP_SECONDS:
@@ -221,24 +233,6 @@ def refuse_gap(path: Path, *, before: float, after: float) -> None:
             f"{path}: {after - before:.0f} s pass between two pictures at {before:.2f} s, the "
             f"limit is {MAX_GAP_SECONDS:.0f} s: its timestamps are damaged; export it again"
         )
-
-
-def promised_seconds(
-    container: "av.container.InputContainer", stream: "av.stream.Stream"
-) -> float | None:
-    """Length that the header states for `stream`; None where it is only an estimate."""
-    if not EXACT_FORMATS & set(container.format.name.split(",")):
-        return None
-    lengths: list[float] = []
-    written = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
-    if written:  # Matroska's only place for the length of one track
-        hours, minutes, seconds = written.groups()
-        lengths.append(int(hours) * 3600 + int(minutes) * 60 + float(seconds))
-    if stream.duration and stream.time_base:
-        lengths.append(float(stream.duration * stream.time_base))
-    if container.duration:
-        lengths.append(container.duration / 1e6)
-    return min(lengths, default=None)
 
 
 def _decodable(stream: "av.stream.Stream") -> bool:

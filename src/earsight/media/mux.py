@@ -15,7 +15,6 @@ from torch import Tensor
 
 from earsight.errors import InputError, MediaError
 from earsight.files import refuse_existing, staged
-from earsight.media.audio import Waveform
 from earsight.media.decode import AnyPacket, Tally, demuxed_packets
 from earsight.media.guard import (
     load_av,
@@ -29,6 +28,7 @@ from earsight.media.guard import (
 from earsight.media.packet_copy import PictureCopy
 from earsight.media.provenance import Provenance
 from earsight.media.sound_track import SoundCodec, SoundTrack
+from earsight.media.waveform import Waveform
 
 if TYPE_CHECKING:
     import av.container
@@ -108,7 +108,7 @@ def video_packets(path: str | Path) -> Iterator[bytes]:
         file = Path(container.name)
         with reading(file, expected=VIDEO):
             stream = picture_stream(container, file)
-            for packet in demuxed_packets(container, stream, Tally(file)):
+            for packet in demuxed_packets(container, stream, Tally(container, stream, file)):
                 if packet.size:
                     yield bytes(packet)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from earsight.errors import MediaError
 from earsight.media.decode import AnyPacket, Tally, demuxed_packets
-from earsight.media.guard import frame_seconds, promised_seconds, refuse_gap, refuse_length
+from earsight.media.guard import frame_seconds, refuse_gap, refuse_length, refuse_standstill
 
 if TYPE_CHECKING:
     import av.container
@@ -30,9 +30,8 @@ class PictureCopy:
         path: Path,
     ) -> None:
         self._path = path
-        self._tally = Tally(path)
+        self._tally = Tally(container, stream, path)
         self._packets = demuxed_packets(container, stream, self._tally)
-        self._promised = promised_seconds(container, stream)
         time_base = stream.time_base
         if time_base is None:
             raise MediaError(f"{path} does not say in which unit its times are: export it again")
@@ -40,6 +39,8 @@ class PictureCopy:
         self._spacing = max(1, round(frame_seconds(stream) / time_base))
         self._start = stream.start_time
         self._last: int | None = None
+        self._num_shown = 0
+        self._first_shown = self._last_shown = 0.0
         self.end_seconds = 0.0
 
     def __iter__(self) -> Iterator[AnyPacket]:
@@ -49,23 +50,31 @@ class PictureCopy:
                 self._start = packet.pts or packet.dts or 0
             dts = (packet.dts or 0) - self._start
             pts = dts if packet.pts is None else packet.pts - self._start
+            if not packet.is_discard:
+                self._advance(pts, packet.duration or self._spacing)
             # a step back would be refused by every container
             dts = dts if self._last is None else max(dts, self._last + 1)
             packet.dts, packet.pts = dts, max(dts, pts)
             self._last = dts
-            if not packet.is_discard:
-                self._advance(packet)
             yield packet
-        self._tally.judge(decoded_seconds=self.end_seconds, promised_seconds=self._promised)
-        if self._last is None:
+        self._tally.judge(decoded_seconds=self.end_seconds)
+        if not self._num_shown:
             raise MediaError(f"expected a video, but {self._path} holds no picture packet")
+        refuse_standstill(
+            self._path,
+            num_frames=self._num_shown,
+            span_seconds=self._last_shown - self._first_shown,
+        )
 
-    def _advance(self, packet: AnyPacket) -> None:
-        shown = (packet.pts or 0) * self._time_base
-        refuse_gap(self._path, before=self.end_seconds, after=float(shown))
-        length = (packet.duration or self._spacing) * self._time_base
-        refuse_gap(self._path, before=0.0, after=float(length))
-        self.end_seconds = max(self.end_seconds, float(shown + length))
+    def _advance(self, pts: int, num_ticks: int) -> None:
+        seconds = float(pts * self._time_base)
+        length = float(num_ticks * self._time_base)
+        refuse_gap(self._path, before=self.end_seconds, after=seconds)
+        refuse_gap(self._path, before=0.0, after=length)
+        self._first_shown = min(self._first_shown, seconds) if self._num_shown else seconds
+        self._last_shown = max(self._last_shown, seconds) if self._num_shown else seconds
+        self._num_shown += 1
+        self.end_seconds = max(self.end_seconds, seconds + length)
         refuse_length(self._path, self.end_seconds)
 
     def _with_decode_times(self) -> Iterator[AnyPacket]:

@@ -3,6 +3,8 @@
 Axes: c channels, s samples in, t samples out.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from earsight.errors import InputError
 from earsight.extras import require
-from earsight.media.guard import MAX_RATE_HZ, MIN_RATE_HZ
+from earsight.media.waveform import Waveform, refuse_rate
 
 
 class StreamResampler:
@@ -47,7 +49,28 @@ class StreamResampler:
         return torch.from_numpy(changed.reshape(-1, self._num_channels)).T.contiguous()
 
 
-def refuse_rate(rate_hz: int) -> None:
-    """Raise InputError for a sample rate that no sound has."""
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise InputError(f"sample rate must be {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, got {rate_hz}")
+def resample(wave: Waveform, rate_hz: int) -> Waveform:
+    """Change the sample rate by soxr's best quality; the length is kept to half a sample.
+
+    Raises InputError for rates that no sound has, and for NaN or infinity.
+    """
+    if not bool(torch.isfinite(wave.samples).all()):
+        raise InputError("cannot resample a sound that holds NaN or infinity")
+    pieces = [piece.samples for piece in resample_stream(iter([wave]), rate_hz)]
+    return Waveform(torch.cat(pieces, dim=1), rate_hz)
+
+
+def resample_stream(pieces: Iterator[Waveform], rate_hz: int) -> Iterator[Waveform]:
+    """`resample` for a sound that comes in pieces; the result does not depend on the cuts."""
+    resampler: StreamResampler | None = None
+    for piece in pieces:
+        if piece.rate_hz == rate_hz:
+            yield piece
+            continue
+        if resampler is None:
+            resampler = StreamResampler(
+                from_hz=piece.rate_hz, to_hz=rate_hz, num_channels=piece.num_channels
+            )
+        yield Waveform(resampler.push(piece.samples), rate_hz)
+    if resampler is not None:
+        yield Waveform(resampler.finish(), rate_hz)

@@ -23,7 +23,6 @@ from earsight.media.guard import (
     is_moving,
     local_file,
     open_container,
-    promised_seconds,
     reading,
     refuse_length,
     sound_stream,
@@ -52,11 +51,7 @@ def decoded_sound(path: str | Path) -> Iterator[tuple[Float[Tensor, "c s"], int]
         found = (samples.shape[0], rate_hz)
         shape = shape or found
         _refuse_layout(path, found, shape)
-        if not bool(torch.isfinite(samples).all()):
-            raise MediaError(
-                f"expected sound, but {path} holds NaN or infinity near "
-                f"{num_samples / rate_hz:.2f} s: it was written by a faulty program; make it again"
-            )
+        _refuse_non_finite(path, samples, num_samples / rate_hz)
         num_samples += samples.shape[1]
         yield samples, rate_hz
     if num_samples == 0:
@@ -71,16 +66,17 @@ def ffmpeg16_samples(path: str | Path, *, rate_hz: int) -> Float[Tensor, "1 s"]:
 
         file = Path(container.name)
         resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
-        tally, seconds = Tally(file), 0.0
+        seconds = 0.0
         with reading(file, expected=SOUND):
             stream = sound_stream(container, file)
-            promised = promised_seconds(container, stream)
+            tally = Tally(container, stream, file)
             for frames, _ in decoded_packets(container, stream, tally):
                 for frame in cast("list[av.audio.frame.AudioFrame]", frames):
+                    _refuse_non_finite(path, _as_float(frame), seconds)
                     seconds += frame.samples / frame.sample_rate
                     pieces += [part.to_ndarray() for part in resampler.resample(frame)]
             pieces += [part.to_ndarray() for part in resampler.resample(None)]
-    tally.judge(decoded_seconds=seconds, promised_seconds=promised)
+    tally.judge(decoded_seconds=seconds)
     if not seconds:
         raise MediaError(f"expected sound, but {path} holds no sample: it may be cut short")
     samples = np.concatenate(pieces, axis=1)
@@ -102,8 +98,7 @@ def _av_sound(path: str | Path) -> Iterator[tuple[Tensor, int]]:
     with open_container(path, expected=SOUND) as container:
         file = Path(container.name)
         stream = sound_stream(container, file)
-        promised = promised_seconds(container, stream)
-        tally = Tally(file)
+        tally = Tally(container, stream, file)
         num_samples, rate_hz, num_channels = 0, 0, 0
         with reading(file, expected=SOUND):
             for frames, lost_seconds in decoded_packets(container, stream, tally):
@@ -119,10 +114,7 @@ def _av_sound(path: str | Path) -> Iterator[tuple[Tensor, int]]:
                         samples = _begin_with_picture(container, file, frame, samples)
                     num_samples += samples.shape[1]
                     yield samples, frame.sample_rate
-        if rate_hz:
-            tally.judge(decoded_seconds=num_samples / rate_hz, promised_seconds=promised)
-        elif tally.num_refused:
-            tally.judge(decoded_seconds=0.0, promised_seconds=promised)
+        tally.judge(decoded_seconds=num_samples / rate_hz if rate_hz else 0.0)
 
 
 def _begin_with_picture(
@@ -157,6 +149,14 @@ def _as_float(frame: "av.audio.frame.AudioFrame") -> Float[Tensor, "c s"]:
     if values.dtype == np.uint8:
         samples = samples - 128.0
     return samples / _FULL_SCALE.get(values.dtype.name, 1.0)
+
+
+def _refuse_non_finite(path: str | Path, samples: Tensor, seconds: float) -> None:
+    if not bool(torch.isfinite(samples).all()):
+        raise MediaError(
+            f"expected sound, but {path} holds NaN or infinity near {seconds:.2f} s: "
+            "it was written by a faulty program; make it again"
+        )
 
 
 def _refuse_layout(path: str | Path, found: tuple[int, int], first: tuple[int, int]) -> None:
@@ -194,14 +194,8 @@ def _sndfile_sound(path: str | Path) -> Iterator[tuple[Tensor, int]]:
         soundfile.SoundFile(content) as sound,
     ):
         refuse_length(file, sound.frames / sound.samplerate)
-        tally, num_samples = Tally(file), 0
         while True:
             block = sound.read(_SNDFILE_BLOCK_SAMPLES, dtype="float32", always_2d=True)
             if not len(block):
                 break
-            num_samples += len(block)
             yield torch.from_numpy(np.ascontiguousarray(block.T)), sound.samplerate
-        tally.judge(
-            decoded_seconds=num_samples / sound.samplerate,
-            promised_seconds=sound.frames / sound.samplerate,
-        )

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from earsight.errors import InputError
-from earsight.media.audio import Waveform, resample_stream
+from earsight.media.resample import resample_stream
 from earsight.media.wave_write import sane_samples
+from earsight.media.waveform import Waveform
 
 if TYPE_CHECKING:
     import av.container

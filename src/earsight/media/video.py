@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from earsight.errors import InputError, MediaError
-from earsight.media.decode import Tally, decoded_packets
+from earsight.media.decode import Tally, decoded_packets, track_seconds
 from earsight.media.frame_rules import EveryFrame, FpsFilter, FrameRule, OutputRate
 from earsight.media.guard import (
     MAX_BYTES_IN_MEMORY,
@@ -22,11 +22,11 @@ from earsight.media.guard import (
     frame_seconds,
     open_container,
     picture_stream,
-    promised_seconds,
     reading,
     refuse_gap,
     refuse_length,
     refuse_size,
+    refuse_standstill,
 )
 from earsight.media.orientation import Developer, Orientation
 
@@ -100,11 +100,8 @@ def probe(path: str | Path) -> VideoInfo:
         file = Path(container.name)
         with reading(file, expected=VIDEO):
             stream = picture_stream(container, file)
-            duration = promised_seconds(container, stream)
-            if duration is None:
-                duration = (container.duration or 0) / 1e6
             sound = next(iter(container.streams.audio), None)
-            first = next(_shown(container, stream, Tally(file)), None)
+            first = next(_shown(container, stream, Tally(container, stream, file)), None)
             if first is None:
                 raise MediaError(f"expected a video, but no frame of {file} can be decoded")
             orientation = Orientation.of(first)
@@ -116,7 +113,7 @@ def probe(path: str | Path) -> VideoInfo:
                 height=height,
                 rotation_degrees=orientation.rotation_degrees,
                 average_fps=1 / frame_seconds(stream),
-                duration_seconds=duration,
+                duration_seconds=track_seconds(container, stream, file),
                 num_frames_declared=stream.frames or None,
                 video_codec=stream.codec_context.codec.canonical_name,
                 has_audio=sound is not None,
@@ -175,7 +172,7 @@ def _selected(
     stream = picture_stream(container, path)
     spacing = frame_seconds(stream)
     selector = rule.start(spacing)
-    tally = Tally(path)
+    tally = Tally(container, stream, path)
     clock = _Clock(path, _origin_seconds(container), spacing)
     develop = Developer(size)
     index = 0
@@ -203,12 +200,7 @@ def _selected(
         previous = frame
     if previous is not None:
         yield from emit(previous, selector.finish(clock.end), clock.end)
-    tally.judge(
-        decoded_seconds=float(clock.end - first_time) if previous is not None else 0.0,
-        promised_seconds=promised_seconds(container, stream),
-    )
-    if previous is None:
-        raise MediaError(f"expected a video, but no frame of {path} can be decoded")
+    clock.judge(tally)
 
 
 class _Clock:
@@ -218,8 +210,8 @@ class _Clock:
         self._path = path
         self._origin = origin
         self._spacing = spacing
-        self._last: Fraction | None = None
-        self._first = Fraction(0)
+        self._first = self._last = Fraction(0)
+        self._num_frames = 0
         self.end = Fraction(0)
 
     def time(self, frame: "av.video.frame.VideoFrame") -> Fraction:
@@ -228,8 +220,9 @@ class _Clock:
             time = frame.pts * frame.time_base - self._origin
         else:
             time = self.end
-        if self._last is None:
+        if not self._num_frames:
             self._first = self._last = time
+        self._num_frames += 1
         time = max(time, self._last)
         refuse_gap(self._path, before=float(self._last), after=float(time))
         refuse_length(self._path, float(time - self._first))
@@ -239,6 +232,17 @@ class _Clock:
             length = min(frame.duration * frame.time_base, Fraction(MAX_GAP_SECONDS))
         self.end = time + length
         return time
+
+    def judge(self, tally: Tally) -> None:
+        """Raise MediaError for a video that was cut short, is damaged or has no duration."""
+        tally.judge(decoded_seconds=float(self.end - self._first))
+        if not self._num_frames:
+            raise MediaError(f"expected a video, but no frame of {self._path} can be decoded")
+        refuse_standstill(
+            self._path,
+            num_frames=self._num_frames,
+            span_seconds=float(self._last - self._first),
+        )
 
 
 def _shown(

@@ -16,9 +16,9 @@ from torch import Tensor
 from earsight.errors import InputError
 from earsight.extras import require
 from earsight.files import staged
-from earsight.media.audio import Waveform
 from earsight.media.guard import writing
 from earsight.media.provenance import Provenance
+from earsight.media.waveform import Waveform
 
 Subtype = Literal["PCM_16", "PCM_24", "FLOAT"]
 _FORMATS = {".wav": "WAV", ".flac": "FLAC"}
