@@ -13,6 +13,7 @@ Axes: n windows, b items, m mel bands, t frames, s slots, c code columns, q code
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -21,7 +22,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim import AdamW
 
+from earsight.checkpoints.native import save_folder
 from earsight.data.collages import CollageConfig, draw_window
+from earsight.data.corpora.esc10 import CLASSES
 from earsight.data.motion_pairs import TrackNoise, motion_from_strength, strength
 from earsight.data.sound_events import ClipParts, find_parts
 from earsight.errors import ConfigError, InputError
@@ -36,7 +39,7 @@ from earsight.training.optim import decay_groups, set_rate, update
 from earsight.training.rundir import RunDir
 from earsight.training.schedules import warmup_cosine
 
-NUM_CLASSES = 10
+NUM_CLASSES = len(CLASSES)
 NO_CLASS = NUM_CLASSES
 
 
@@ -102,14 +105,14 @@ def bundled() -> TransformerRecipe:
         model=TokenGPTConfig(
             num_codes=256,
             num_positions=53 + 1 + 265,
-            width=128,
+            width=160,
             num_layers=5,
-            num_heads=4,
+            num_heads=5,
             condition="features+class",
             feature_width=8,
             num_classes=NUM_CLASSES + 1,
             class_dropout_index=NO_CLASS,
-            dropout=0.05,
+            dropout=0.0,
         ),
         collages=CollageConfig(),
         noise=TrackNoise(),
@@ -131,6 +134,7 @@ def tiny() -> TransformerRecipe:
             width=48,
             num_layers=1,
             num_heads=2,
+            dropout=0.1,
         ),
         collages=CollageConfig(num_frames=96),
         num_windows=12,
@@ -202,11 +206,13 @@ def make_pool(
     *,
     num_windows: int,
     rng: torch.Generator,
-    batch: int = 16,
+    precision: Literal["fp32", "bf16"] = "bf16",
+    batch: int = 2,
 ) -> Pool:
     """Windows of all classes in turn, coded; a class without clips is left out.
 
-    Raises InputError where no class has clips.
+    Batches are small, since one that leaves the processor's cache is coded half as fast. Raises
+    InputError where no class has clips.
     """
     present = [index for index, of_class in enumerate(clips) if of_class]
     if not present:
@@ -218,7 +224,8 @@ def make_pool(
             for number in range(first, min(first + batch, num_windows))
         ]
         mel = torch.stack([draw_window(clips[index], config, rng) for index in chosen])
-        codes.append(to_sequence(codebook.encode(to_model(mel)[:, None]).codes))
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            codes.append(to_sequence(codebook.encode(to_model(mel)[:, None]).codes))
         loud.append(strength(mel))
         classes += chosen
     return Pool(torch.cat(codes), torch.cat(loud), torch.tensor(classes))
@@ -306,3 +313,17 @@ def held_out_losses(model: TokenGPT, held_out: Pool, recipe: TransformerRecipe) 
         other += float(code_loss(model, replace(batch, features=features.roll(1, 0))))
         parts += 1
     return {"held_out_loss": own / parts, "held_out_loss_other_track": other / parts}
+
+
+def export(model: TokenGPT, folder: Path, *, card: str, overwrite: bool = False) -> None:
+    """Write a transformer as a model folder with float16 weights and the names of its classes."""
+    save_folder(
+        folder,
+        "token_gpt",
+        model.config,
+        model.state_dict(),
+        extra={"visual": "motion", "class_names": CLASSES},
+        card=card,
+        half=True,
+        overwrite=overwrite,
+    )

@@ -12,6 +12,7 @@ Axes: n clips, b segments, s samples, m mel bands, t frames.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim import Adam
 
+from earsight.checkpoints.native import save_folder
 from earsight.data.wave_segments import SegmentDraw, Segments, draw_segments
 from earsight.errors import ConfigError
 from earsight.frontends.griffin_lim import mel_to_wave
@@ -96,8 +98,8 @@ def bundled() -> VocoderRecipe:
         discriminator=DiscriminatorConfig(channels=16, max_channels=256),
         segments=SegmentDraw(),
         weights=VocoderWeights(),
-        num_steps=4000,
-        discriminator_start=2600,
+        num_steps=2800,
+        discriminator_start=2000,
     )
 
 
@@ -297,3 +299,16 @@ def griffin_lim_error(held_out: Float[Tensor, "k s"], *, seeds: Sequence[int]) -
 def _distance(wave: Float[Tensor, "b s"], mel: Float[Tensor, "b m t"]) -> float:
     found = log_mel(wave, num_frames=None)[:, :, : mel.shape[2]]
     return float((found - mel).abs().mean())
+
+
+def export(model: MelGANGenerator, folder: Path, *, card: str, overwrite: bool = False) -> None:
+    """Write a generator as a model folder with float16 weights, weight norm kept apart."""
+    save_folder(
+        folder,
+        "melgan",
+        model.config,
+        model.state_dict(),
+        card=card,
+        half=True,
+        overwrite=overwrite,
+    )
