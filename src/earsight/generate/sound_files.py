@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from earsight.errors import InputError, MediaError
+from earsight.errors import ConfigError, InputError, MediaError
 from earsight.files import refuse_existing
 from earsight.frontends.motion import COLUMN_SECONDS
 from earsight.frontends.specvqgan_mel import MEL_RATE_HZ
@@ -65,6 +65,16 @@ class SourceOptions:
     prime: Path | None = None
     keep_seconds: tuple[float, float] | None = None
     short: Literal["zeros", "tile"] = "tile"
+
+    def __post_init__(self) -> None:
+        """Refuse an empty range and a duration that is none."""
+        if self.keep_seconds is not None and not 0 <= self.keep_seconds[0] < self.keep_seconds[1]:
+            raise ConfigError(
+                "a range to keep is START:END in seconds with START < END, got "
+                f"{self.keep_seconds[0]:g}:{self.keep_seconds[1]:g}"
+            )
+        if self.duration_seconds is not None and not self.duration_seconds > 0:
+            raise ConfigError(f"a duration must be positive, got {self.duration_seconds:g} s")
 
 
 def open_input(path: Path, options: SourceOptions) -> VisualInput:

@@ -67,10 +67,6 @@ class SoundRequest:
             )
         if (self.kept is None) != (self.keep_seconds is None):
             raise ConfigError("a range to keep needs the sound to keep it from, and the reverse")
-        if self.keep_seconds is not None and not 0 <= self.keep_seconds[0] < self.keep_seconds[1]:
-            raise ConfigError(
-                f"a range to keep is START:END in seconds with START < END, got {self.keep_seconds}"
-            )
 
 
 @dataclass(frozen=True, slots=True)
