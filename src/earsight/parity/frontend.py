@@ -2,19 +2,25 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from earsight.checkpoints.keymap import load_strict
 from earsight.errors import InputError
 from earsight.frontends import griffin_lim, specvqgan_mel, visual_features
+from earsight.models.bn_inception.config import BNInceptionConfig
+from earsight.models.bn_inception.model import BNInception
+from earsight.models.bn_inception.published import bn_inception_keys, published_modules
+from earsight.models.bn_inception.published import config_from_entries as bn_config
 from earsight.parity import fill
 from earsight.parity.cases import NUMBER, Case
 from earsight.parity.compare import Row, compare, equal
+from earsight.parity.loading import account_row, filled, meta_entries, on_meta
 from earsight.parity.runners import Runner, must_be
 
 SINES = re.compile(
@@ -143,7 +149,49 @@ def _columns(case: Case, output: str, array: Float[Tensor, "r d"]) -> Float[Tens
     return array[:, [int(text) for text in listed[1].split(",")]] if listed else array
 
 
+def run_bn_inception(case: Case) -> Iterator[Row]:
+    """Features per frame, and the outputs of published modules inside."""
+    modality = str(case.config["modality"]).lower()
+    if modality not in ("rgb", "flow"):
+        raise InputError(f"a stream is RGB or Flow, the case asks for {case.config['modality']!r}")
+    config = BNInceptionConfig(modality="rgb" if modality == "rgb" else "flow")
+    network = filled(BNInception(config), case.entries(), bn_inception_keys(config))
+    modules, inside = published_modules(config), dict[str, Tensor]()
+    for name in case.stored:
+        published = name.removeprefix("tap_")
+        if name.startswith("tap_") and published.removesuffix("_bn") in modules:
+            own = modules[published.removesuffix("_bn")]
+            if published.endswith("_bn"):
+                own = own.removesuffix("conv") + "norm"
+            network.get_submodule(own).register_forward_hook(_recorder(inside, name))
+    (frames,) = [name for name in case.spec["inputs"] if name.startswith("frames")]
+    with torch.inference_mode():
+        features = network(case.input(frames))
+    yield from compare(case, {"features": features, **inside})
+
+
+def _recorder(inside: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+    def record(_: nn.Module, __: Any, output: Tensor) -> None:
+        inside[name] = output
+
+    return record
+
+
+def run_bn_inception_keys(case: Case) -> Iterator[Row]:
+    """Strict load of the published network, for colour and for flow."""
+    entries = meta_entries(case)
+    accounts = [
+        load_strict(
+            on_meta(lambda config=config: BNInception(config)), entries, bn_inception_keys(config)
+        )
+        for config in (bn_config(entries, modality="rgb"), bn_config(entries, modality="flow"))
+    ]
+    yield from account_row(case, accounts[:1])
+
+
 KINDS: dict[str, Runner] = {
     "specvqgan_mel": run_mel,
     "feature_sampling": run_feature_sampling,
+    "bn_inception": run_bn_inception,
+    "bn_inception.keys": run_bn_inception_keys,
 }

@@ -63,7 +63,7 @@ def run_case(file: CaseFile, *, data_root: Path | None = None) -> list[Row]:
 
 
 def runner_of(file: CaseFile) -> Runner:
-    """The runner of a case's kind; in a folder of no known system the one system that knows it."""
+    """The runner of a case, from the one system that knows its kind where no folder says which."""
     systems = [file.system] if file.system in SYSTEMS else list(SYSTEMS)
     fits = [
         SYSTEMS[system][kind]

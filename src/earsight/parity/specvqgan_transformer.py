@@ -252,11 +252,11 @@ class SamplerRun:
             f"Attention to Z. [{self.rows}, {self.columns}]. Sum {float(step.codes_share[0]):.2f}",
         ]
 
-    def full_attention(self) -> Float[Tensor, "b l l"]:
-        """All of the last window, with a zero in place of the code about to be drawn."""
+    def full_attention(self) -> Float[Tensor, "l l"]:
+        """All of the first clip's last window, a zero in place of the code about to be drawn."""
         window = self.interactive_long[:, -self.rows * self.columns :].clone()
         window[:, -1] = 0
-        return full_attention(self.attention(window))
+        return full_attention(self.attention(window))[0]
 
     def optimizer_groups(self) -> list[dict[str, Any]]:
         """Groups of the optimiser with published names, sorted."""

@@ -22,7 +22,7 @@ from earsight.models.melgan.published import (
 from earsight.parity import fill
 from earsight.parity.cases import Case
 from earsight.parity.compare import Outputs, Row, compare, equal, number
-from earsight.parity.loading import account_row, filled, gradient_norms, meta_entries, on_meta
+from earsight.parity.loading import account_row, filled, gradient_norms, meta_entries
 from earsight.parity.runners import Runner, must_be
 
 
@@ -51,7 +51,7 @@ def run_generator_keys(case: Case) -> Iterator[Row]:
     """Strict load of a published generator at full size."""
     entries = meta_entries(case)
     config = config_from_entries(entries)
-    network = on_meta(lambda: MelGANGenerator(config))
+    network = MelGANGenerator(config).to("meta")
     yield from account_row(case, [load_strict(network, entries, generator_keys(config))])
 
 
@@ -113,7 +113,7 @@ def run_discriminator_keys(case: Case) -> Iterator[Row]:
         num_layers=max(layers) - 2,
         factor=(entries[strided].shape[2] - 1) // 10,
     )
-    network = on_meta(lambda: MultiScaleDiscriminator(config))
+    network = MultiScaleDiscriminator(config).to("meta")
     yield from account_row(case, [load_strict(network, entries, discriminator_keys(config))])
 
 
