@@ -7,10 +7,9 @@ A clip without truth is passed over in silence.
 import sys
 from pathlib import Path
 
-from earsight.media.audio import read_audio
-
 from earsight.data.foley_room.clip_files import read_truth, truth_path
 from earsight.evaluate.bounce_timing import bounce_timing
+from earsight.media.audio import read_audio
 
 
 def main(clip: Path, out: Path) -> None:
