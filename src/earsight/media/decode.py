@@ -129,7 +129,8 @@ def demuxed_packets(
         if packet.size and packet.pts is not None:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - origin
             tally.file_end_seconds = max(tally.file_end_seconds, end)
-        if packet.stream_index == stream.index:
+        # not packet.stream_index, which is 0 in the empty packet of every track
+        if packet.stream.index == stream.index:
             tally.num_packets += bool(packet.size)
             yield packet
 

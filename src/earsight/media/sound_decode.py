@@ -44,41 +44,33 @@ def decoded_sound(path: str | Path) -> Iterator[tuple[Float[Tensor, "c s"], int]
     Raises MediaError for what cannot be read, for NaN or infinity, and at the end for a file that
     is cut short or has no sample at all.
     """
-    num_samples = 0
-    shape: tuple[int, int] | None = None
+    inspector = _Inspector(path)
     pieces = _av_sound(path) if _av_opens(path) else _sndfile_sound(path)
     for samples, rate_hz in pieces:
-        found = (samples.shape[0], rate_hz)
-        shape = shape or found
-        _refuse_layout(path, found, shape)
-        _refuse_non_finite(path, samples, num_samples / rate_hz)
-        num_samples += samples.shape[1]
+        inspector.see(samples, rate_hz)
         yield samples, rate_hz
-    if num_samples == 0:
-        raise MediaError(f"expected sound, but {path} holds no sample: it may be cut short")
+    inspector.finish()
 
 
 def ffmpeg16_samples(path: str | Path, *, rate_hz: int) -> Float[Tensor, "1 s"]:
     """First sound track as FFmpeg's own resampler gives it in 16 bit mono, scaled to [-1, 1]."""
     pieces: list[np.ndarray] = []
+    inspector = _Inspector(path)
     with open_container(path, expected=SOUND) as container:
         import av
 
         file = Path(container.name)
         resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
-        seconds = 0.0
         with reading(file, expected=SOUND):
             stream = sound_stream(container, file)
             tally = Tally(container, stream, file)
             for frames, _ in decoded_packets(container, stream, tally):
                 for frame in cast("list[av.audio.frame.AudioFrame]", frames):
-                    _refuse_non_finite(path, _as_float(frame), seconds)
-                    seconds += frame.samples / frame.sample_rate
+                    inspector.see(_as_float(frame), frame.sample_rate)
                     pieces += [part.to_ndarray() for part in resampler.resample(frame)]
             pieces += [part.to_ndarray() for part in resampler.resample(None)]
-    tally.judge(decoded_seconds=seconds)
-    if not seconds:
-        raise MediaError(f"expected sound, but {path} holds no sample: it may be cut short")
+    tally.judge(decoded_seconds=inspector.seconds)
+    inspector.finish()
     samples = np.concatenate(pieces, axis=1)
     return torch.from_numpy(samples).to(torch.float32) / 2**15
 
@@ -151,26 +143,46 @@ def _as_float(frame: "av.audio.frame.AudioFrame") -> Float[Tensor, "c s"]:
     return samples / _FULL_SCALE.get(values.dtype.name, 1.0)
 
 
-def _refuse_non_finite(path: str | Path, samples: Tensor, seconds: float) -> None:
-    if not bool(torch.isfinite(samples).all()):
-        raise MediaError(
-            f"expected sound, but {path} holds NaN or infinity near {seconds:.2f} s: "
-            "it was written by a faulty program; make it again"
-        )
+class _Inspector:
+    """Looks at decoded pieces and refuses those that are no usable sound."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._first: tuple[int, int] | None = None
+        self.seconds = 0.0
+
+    def see(self, samples: Float[Tensor, "c s"], rate_hz: int) -> None:
+        """Raise MediaError for odd or changing rates and channels, and for NaN or infinity."""
+        found = (samples.shape[0], rate_hz)
+        channels_ok = 1 <= samples.shape[0] <= MAX_CHANNELS
+        if not (channels_ok and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
+            raise MediaError(
+                f"expected sound of 1 to {MAX_CHANNELS} channels at {MIN_RATE_HZ} to "
+                f"{MAX_RATE_HZ} Hz, but {self._path} states {_words(found)}: its header is damaged"
+            )
+        self._first = self._first or found
+        if found != self._first:
+            raise MediaError(
+                f"{self._path} changes from {_words(self._first)} to {_words(found)} midway: "
+                "split it there, or convert it to one rate and layout"
+            )
+        if not bool(torch.isfinite(samples).all()):
+            raise MediaError(
+                f"expected sound, but {self._path} holds NaN or infinity near "
+                f"{self.seconds:.2f} s: it was written by a faulty program; make it again"
+            )
+        self.seconds += samples.shape[1] / rate_hz
+
+    def finish(self) -> None:
+        """Raise MediaError where there was no sample at all."""
+        if not self.seconds:
+            raise MediaError(
+                f"expected sound, but {self._path} holds no sample: it may be cut short"
+            )
 
 
-def _refuse_layout(path: str | Path, found: tuple[int, int], first: tuple[int, int]) -> None:
-    num_channels, rate_hz = found
-    if not (1 <= num_channels <= MAX_CHANNELS and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
-        raise MediaError(
-            f"expected sound of 1 to {MAX_CHANNELS} channels at {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, "
-            f"but {path} states {num_channels} channels at {rate_hz} Hz: its header is damaged"
-        )
-    if found != first:
-        raise MediaError(
-            f"{path} changes from {first[0]} channels at {first[1]} Hz to {num_channels} at "
-            f"{rate_hz} Hz midway: split it there, or convert it to one rate and layout"
-        )
+def _words(layout: tuple[int, int]) -> str:
+    return f"{layout[0]} channels at {layout[1]} Hz"
 
 
 def _sndfile_opens(path: str | Path) -> bool:
