@@ -8,7 +8,6 @@ OUT ?= out
 CLIP ?= src/earsight/demo/bouncing_ball.mp4
 export PYTHON
 
-RESULT = $(OUT)/$(notdir $(CLIP))
 REQUIREMENTS = pyproject.toml constraints.txt .ci/install
 
 .PHONY: demo test lint distclean
@@ -16,7 +15,7 @@ REQUIREMENTS = pyproject.toml constraints.txt .ci/install
 demo: $(VENV)/.has-media
 	@$(VENV)/bin/earsight sound "$(CLIP)" --output "$(OUT)" --overwrite
 	@$(VENV)/bin/python benchmarks/bounce_timing.py "$(CLIP)" "$(OUT)"
-	@printf '\nThe clip with its sound: %s\n' "$(RESULT)"
+	@printf '\nThe clip with its sound, and the sound alone, lie in %s\n' "$(abspath $(OUT))"
 
 test: $(VENV)/.has-dev
 	$(VENV)/bin/python -m pytest -n 2 -q
