@@ -1,7 +1,7 @@
 """Arrays of ours against stored ones: tolerances as the cases write them, one row per output."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -53,17 +53,17 @@ class Row:
     detail: str = ""
 
 
-def compare(case: Case, outputs: Outputs) -> Iterator[Row]:
+def compare(case: Case, outputs: Outputs, *, given: Collection[str] = ()) -> Iterator[Row]:
     """One row per stored array, then one per stored mean, spread and shape of a whole array.
 
     An output that the runner does not compute is `unknown`; one that raises is an `error`.
+    Inputs, and arrays named in `given`, have no row.
     """
     made: dict[str, Value] = {}
     for name in case.stored:
         if name not in outputs:
-            detail = "" if name in _input_names(case) else "no rule computes this output"
-            if detail:
-                yield _row(case, name, "unknown", detail=detail)
+            if name not in given and name not in fill.table(case.spec.get("inputs")):
+                yield _row(case, name, "unknown", detail="no rule computes this output")
             continue
         try:
             made[name] = _made(outputs[name])
@@ -287,11 +287,6 @@ def _compared_text(case: Case, name: str, ours: Value) -> Row:
 
 def _made(value: Value | Callable[[], Value]) -> Value:
     return value() if callable(value) else value
-
-
-def _input_names(case: Case) -> set[str]:
-    """Arrays of the npz that went into the run rather than came out of it."""
-    return set(fill.table(case.spec.get("inputs")))
 
 
 def _row(case: Case, output: str, status: Status, **parts: Any) -> Row:

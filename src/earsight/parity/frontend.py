@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from earsight.checkpoints.keymap import load_strict
 from earsight.errors import InputError
-from earsight.frontends import griffin_lim, specvqgan_mel, visual_features
+from earsight.extras import require
+from earsight.frontends import griffin_lim, specvqgan_mel, tvl1_flow, visual_features
 from earsight.models.bn_inception.config import BNInceptionConfig
 from earsight.models.bn_inception.model import BNInception
 from earsight.models.bn_inception.published import bn_inception_keys, published_modules
 from earsight.models.bn_inception.published import config_from_entries as bn_config
 from earsight.parity import fill
 from earsight.parity.cases import NUMBER, Case
-from earsight.parity.compare import Row, compare, equal
+from earsight.parity.compare import Row, Value, compare, equal
 from earsight.parity.loading import account_row, filled, meta_entries, on_meta
 from earsight.parity.runners import Runner, must_be
 
@@ -32,6 +33,25 @@ SINES = re.compile(
     r"cut to (?P<length>\d+) samples",
     re.DOTALL,
 )
+WINDOWS = re.compile(
+    r"bicubic resize .* to (\d+)x(\d+), min-max scaled to 0\.\.255, "
+    r"first frame = rows (\d+)\.\.(\d+), columns (\d+)\.\.(\d+) rounded to uint8; "
+    r"second frame = the same window moved by \((-?\d+), (-?\d+)\)"
+)
+TVL1_PARAMETERS = {  # OpenCV's defaults, which the official script leaves alone
+    "Epsilon": 0.01,
+    "Gamma": 0.0,
+    "InnerIterations": 30,
+    "Lambda": 0.15,
+    "MedianFiltering": 5,
+    "OuterIterations": 10,
+    "ScaleStep": 0.8,
+    "ScalesNumber": 5,
+    "Tau": 0.25,
+    "Theta": 0.3,
+    "UseInitialFlow": False,
+    "WarpingsNumber": 5,
+}
 
 
 def run_mel(case: Case) -> Iterator[Row]:
@@ -189,9 +209,50 @@ def run_bn_inception_keys(case: Case) -> Iterator[Row]:
     yield from account_row(case, accounts[:1])
 
 
+def run_tvl1_flow(case: Case) -> Iterator[Row]:
+    """Optical flow between two frames, and its conversion to bytes."""
+    must_be(case.config, bound=tvl1_flow.FLOW_BOUND_PIXELS)
+    must_be(case.config.get("parameters", {}), **TVL1_PARAMETERS)
+    frames = moved_frames(case)
+    outputs: dict[str, Value | Callable[[], Value]] = {
+        "frame_1": frames[0],
+        "frame_2": frames[1],
+        # the stored frames, so that another resize does not hide behind the flow
+        "flow": lambda: tvl1_flow.flow_levels(
+            tvl1_flow.TVL1Flow()(_stored(case, "frame_1"), _stored(case, "frame_2"))
+        ),
+        "convert_out": lambda: tvl1_flow.flow_bytes(_stored(case, "convert_in")),
+    }
+    yield from compare(case, outputs, given={"convert_in"})
+
+
+def moved_frames(case: Case) -> tuple[UInt8[Tensor, "h w"], UInt8[Tensor, "h w"]]:
+    """A window of a smooth random picture, and the same window moved.
+
+    Sizes are read from the recipe's text; InputError where it says something else.
+    """
+    recipe = case.spec["inputs"]["coarse"]
+    told = WINDOWS.search(str(recipe.get("then")))
+    if told is None:
+        raise InputError(f"no rule for frames made like this: {recipe.get('then')!r}")
+    width, height, top, bottom, left, right, x, y = map(int, told.groups())
+    cv2: Any = require("cv2", extra="flow", purpose="optical flow")
+    coarse = fill.normal(case.seed, "coarse", recipe["normal"])
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    picture = torch.as_tensor((smooth - smooth.min()) / (smooth.max() - smooth.min()) * 255)
+    picture = picture.round().to(torch.uint8)
+    first = picture[top : bottom + 1, left : right + 1]
+    return first, picture[top + y : bottom + 1 + y, left + x : right + 1 + x]
+
+
+def _stored(case: Case, name: str) -> Tensor:
+    return torch.as_tensor(case.stored[name])
+
+
 KINDS: dict[str, Runner] = {
     "specvqgan_mel": run_mel,
     "feature_sampling": run_feature_sampling,
+    "tvl1_flow": run_tvl1_flow,
     "bn_inception": run_bn_inception,
     "bn_inception.keys": run_bn_inception_keys,
 }

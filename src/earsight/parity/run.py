@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from earsight.errors import InputError
+from earsight.errors import InputError, MissingExtraError
 from earsight.parity.cases import CaseFile, find_cases, kind_of, read_case
 from earsight.parity.compare import Row, Status
 from earsight.parity.runners import CaseSkippedError, Runner
@@ -55,7 +55,7 @@ def run_case(file: CaseFile, *, data_root: Path | None = None) -> list[Row]:
             rows.append(_row(file, "unknown", "the case holds nothing that could be compared"))
     except _NoRunner as missing:
         rows.append(_row(file, "unknown", str(missing)))
-    except CaseSkippedError as reason:
+    except (CaseSkippedError, MissingExtraError) as reason:
         rows.append(_row(file, "skipped", str(reason)))
     except Exception as error:  # one case must not stop the others
         rows.append(_row(file, "error", f"{type(error).__name__}: {error}"))
