@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from earsight.generate.load import load as load
     from earsight.generate.load import load_codec as load_codec
     from earsight.generate.logits import SamplingConfig as SamplingConfig
-    from earsight.generate.video_to_sound import VideoToSound as VideoToSound
+    from earsight.generate.sound_files import Sound as Sound
+    from earsight.generate.sound_model import SoundModel as SoundModel
     from earsight.media.audio import Waveform as Waveform
 
 _HOMES = {
@@ -22,7 +23,8 @@ _HOMES = {
     "InputError": "earsight.errors",
     "MediaError": "earsight.errors",
     "SamplingConfig": "earsight.generate.logits",
-    "VideoToSound": "earsight.generate.video_to_sound",
+    "Sound": "earsight.generate.sound_files",
+    "SoundModel": "earsight.generate.sound_model",
     "Waveform": "earsight.media.audio",
     "WeightsError": "earsight.errors",
     "load": "earsight.generate.load",
@@ -34,7 +36,8 @@ __all__ = [
     "InputError",
     "MediaError",
     "SamplingConfig",
-    "VideoToSound",
+    "Sound",
+    "SoundModel",
     "Waveform",
     "WeightsError",
     "load",

@@ -65,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
     inputs = list(expand(args.inputs))
     request, options = _request(args), _options(args)
 
-    from earsight.generate.load import load
+    from earsight.generate.load import load_pipeline
 
-    model = load(
+    model = load_pipeline(
         args.model,
         device=args.device,
         precision=args.precision,

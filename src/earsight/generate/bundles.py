@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from earsight.checkpoints.blank import on_meta
 from earsight.checkpoints.fetch import cache_dir
 from earsight.checkpoints.native import Bundle, NativeFolder, read_bundle
 from earsight.errors import InputError, WeightsError
@@ -70,8 +71,8 @@ def build_network(
     """A network with the folder's sizes and, strictly, its weights."""
     if folder.family != family:
         raise WeightsError(f"{folder.path}: expected a {family} network, found {folder.family}")
-    with torch.device("meta"):
-        network = kind(from_plain(config, folder.config))
+    sizes = from_plain(config, folder.config)
+    network = on_meta(lambda: kind(sizes))
     wanted = {name: value.shape for name, value in network.state_dict().items()}
     found: Mapping[str, Tensor] = folder.tensors
     problems = [f"{name} missing" for name in wanted if name not in found]

@@ -14,6 +14,7 @@ from earsight.generate.bundles import BUNDLED, CONVERTED, build_network, open_bu
 from earsight.generate.codec import Codec
 from earsight.generate.conditions import VisualKind
 from earsight.generate.decode import Compute, GriffinLimVocoder, MelGANVocoder, Vocoder
+from earsight.generate.sound_model import SoundModel
 from earsight.generate.video_to_sound import VideoToSound
 from earsight.models.mel_vqgan.config import MelVQGANConfig
 from earsight.models.mel_vqgan.model import MelVQGAN
@@ -55,11 +56,34 @@ def load(
     precision: Precision = "fp32",
     vocoder: str = "auto",
     visual: VisualKind | None = None,
-) -> VideoToSound:
-    """Open a model that makes sound for pictures; options as in `LoadOptions`.
+) -> SoundModel:
+    """Open a model: "bundled", a folder, converted official weights, or `owner/name@revision`.
 
-    Raises InputError for an unknown source or option, WeightsError for weights that do not fit.
+    Options as in `LoadOptions`. Raises InputError for an unknown source or option, WeightsError for
+    weights that do not fit.
     """
+    pipeline = load_pipeline(
+        source, device=device, precision=precision, vocoder=vocoder, visual=visual
+    )
+    codec = Codec(
+        name=pipeline.name,
+        weights_sha256=pipeline.codebook_sha256,
+        codebook=pipeline.codebook,
+        vocoder=pipeline.vocoder,
+        compute=pipeline.compute,
+    )
+    return SoundModel(pipeline, codec)
+
+
+def load_pipeline(
+    source: str | Path = BUNDLED,
+    *,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    vocoder: str = "auto",
+    visual: VisualKind | None = None,
+) -> VideoToSound:
+    """Open the picture-to-sound pipeline alone; arguments and errors as in `load`."""
     options = LoadOptions(device=device, precision=precision, vocoder=vocoder, visual=visual)
     bundle = open_bundle(source)
     if "transformer" not in bundle.parts:
@@ -81,6 +105,7 @@ def load(
     return VideoToSound(
         name=_name(source),
         weights_sha256=_joint_hash(bundle),
+        codebook_sha256=_codebook_part(bundle).sha256,
         codebook=codebook,
         engine=TokenEngine(transformer, precision=precision),
         vocoder=_vocoder(bundle, options, target),

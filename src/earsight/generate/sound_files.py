@@ -96,7 +96,7 @@ def with_given_sound(
         return request
     codec = Codec(
         name=model.name,
-        weights_sha256=model.weights_sha256,
+        weights_sha256=model.codebook_sha256,
         codebook=model.codebook,
         vocoder=model.vocoder,
         compute=model.compute,

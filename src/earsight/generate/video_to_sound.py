@@ -94,6 +94,7 @@ class VideoToSound:
         *,
         name: str,
         weights_sha256: str,
+        codebook_sha256: str,
         codebook: MelVQGAN,
         engine: TokenEngine,
         vocoder: Vocoder,
@@ -104,6 +105,7 @@ class VideoToSound:
     ) -> None:
         self.name = name
         self.weights_sha256 = weights_sha256
+        self.codebook_sha256 = codebook_sha256
         self.codebook = codebook.eval()
         self.engine = engine
         self.vocoder = vocoder
