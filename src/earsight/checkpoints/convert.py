@@ -9,13 +9,11 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from earsight.checkpoints.archives import Member, is_archive, take_weights
+from earsight.checkpoints.blank import on_meta
 from earsight.checkpoints.keymap import Account, Row, load_strict
 from earsight.checkpoints.native import BundlePart, save_bundle, save_folder
 from earsight.checkpoints.published import Entries, PublishedPart, PublishedWeights
@@ -89,7 +87,7 @@ def fit(record: PublishedWeights, entries: Entries) -> tuple[FittedPart, ...]:
             f"convert them: {record.notes or 'their network is not built yet'}"
         )
     shares = _shares(record, entries)
-    return tuple(_fit_part(record, part, shares[part.name]) for part in record.parts)
+    return tuple(_fit_part(record, part, shares[part.prefix]) for part in record.parts)
 
 
 def convert(
@@ -150,17 +148,19 @@ def convert(
 
 
 def _shares(record: PublishedWeights, entries: Entries) -> dict[str, dict[str, Tensor]]:
-    """The entries of each part without its prefix; the longest prefix that fits decides."""
-    by_length = sorted(record.parts, key=lambda part: -len(part.prefix))
-    shares: dict[str, dict[str, Tensor]] = {part.name: {} for part in record.parts}
+    """The entries under each prefix, without it; the longest prefix that fits decides.
+
+    Networks of one prefix are made of the same entries.
+    """
+    shares: dict[str, dict[str, Tensor]] = {part.prefix: {} for part in record.parts}
+    by_length = sorted(shares, key=len, reverse=True)
     homeless: list[str] = []
     for name, tensor in entries.items():
-        for part in by_length:
-            if name.startswith(part.prefix):
-                shares[part.name][name.removeprefix(part.prefix)] = tensor
-                break
-        else:
+        prefix = next((prefix for prefix in by_length if name.startswith(prefix)), None)
+        if prefix is None:
             homeless.append(name)
+        else:
+            shares[prefix][name.removeprefix(prefix)] = tensor
     if homeless:
         raise WeightsError(
             f"{record.name}: {len(homeless)} entries belong to no network of it: "
@@ -183,29 +183,6 @@ def _fit_part(record: PublishedWeights, part: PublishedPart, entries: Entries) -
     return FittedPart(
         part=part, config=config, state=dict(network.state_dict()), account=Account(tuple(rows))
     )
-
-
-class _WithoutDraws(TorchFunctionMode):
-    """Skips random initialisation, which without memory behind a tensor has nothing to fill.
-
-    The first random draw on the meta device would import a compiler, which takes seconds.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        draws = (Tensor.normal_, Tensor.uniform_)
-        return args[0] if func in draws else func(*args, **(kwargs or {}))
-
-
-def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
-    """A network without memory behind it, to be filled by `load_strict`."""
-    with torch.device("meta"), _WithoutDraws():
-        return build()
 
 
 def _origin(source: Path, record: PublishedWeights, read: OpenedFile) -> dict[str, object]:

@@ -17,8 +17,9 @@ class PublishedPart:
     """One network inside a published file.
 
     `prefix` tells its entries from those of other networks (the longest one that fits decides)
-    and is taken off; `keys` and `config` are found from the entries without it, so sizes come
-    from tensor shapes and never from a file's name. `build` makes the network from the config.
+    and is taken off; networks of one prefix are made of the same entries. `keys` and `config` are
+    found from the entries without it, so sizes come from tensor shapes and never from a file's
+    name. `build` makes the network from the config.
     """
 
     name: str

@@ -32,28 +32,16 @@ SHOWN = {"bn_inception": "BN-Inception", "resnet50": "ResNet-50"}
 MELCEPTION_NOTES = "the Melception network is not built yet; about 0.27 GB"
 
 
-def _codebook_config(entries: Mapping[str, Tensor]) -> object:
-    return codebook.config_from_entries(entries)
-
-
-def _transformer_config(entries: Mapping[str, Tensor]) -> object:
-    return transformer.config_from_entries(entries)
-
-
 def _transformer_keys(entries: Mapping[str, Tensor]) -> KeyMap:
     kind = transformer.config_from_entries(entries).condition
     return {**transformer.transformer_keys(kind), **transformer.PERMUTER_KEYS}
-
-
-def _vggishish_config(entries: Mapping[str, Tensor]) -> object:
-    return vggishish.config_from_entries(entries)
 
 
 CODEBOOK_ALONE = PublishedPart(
     name="codebook",
     family="mel_vqgan",
     keys=lambda _: codebook.KEYS,
-    config=_codebook_config,
+    config=codebook.config_from_entries,
     build=MelVQGAN,
 )
 CODEBOOK_INSIDE = PublishedPart(
@@ -61,21 +49,21 @@ CODEBOOK_INSIDE = PublishedPart(
     family="mel_vqgan",
     prefix="first_stage_model.",
     keys=lambda _: codebook.MODEL_KEYS,
-    config=_codebook_config,
+    config=codebook.config_from_entries,
     build=MelVQGAN,
 )
 TRANSFORMER = PublishedPart(
     name="transformer",
     family="token_gpt",
     keys=_transformer_keys,
-    config=_transformer_config,
+    config=transformer.config_from_entries,
     build=TokenGPT,
 )
 VGGISHISH = PublishedPart(
     name="classifier",
     family="vggishish",
     keys=lambda entries: vggishish.vggishish_keys(vggishish.config_from_entries(entries)),
-    config=_vggishish_config,
+    config=vggishish.config_from_entries,
     build=VGGishish,
 )
 

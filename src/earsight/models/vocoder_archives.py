@@ -24,10 +24,6 @@ _SPEECH = "https://raw.githubusercontent.com/descriptinc/melgan-neurips/master/m
 _OPTIMISER = "state of an optimiser, not a network: nothing to convert; it serves to go on training"
 
 
-def _generator_config(entries: Mapping[str, Tensor]) -> object:
-    return config_from_entries(entries)
-
-
 def _generator_keys(entries: Mapping[str, Tensor]) -> KeyMap:
     return generator_keys(config_from_entries(entries))
 
@@ -36,7 +32,7 @@ GENERATOR = PublishedPart(
     name="vocoder",
     family="melgan",
     keys=_generator_keys,
-    config=_generator_config,
+    config=config_from_entries,
     build=MelGANGenerator,
 )
 DISCRIMINATOR = PublishedPart(
