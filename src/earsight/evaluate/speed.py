@@ -29,7 +29,8 @@ class SamplerSpeed:
 
     `plain_seconds` is what one clip takes when the whole window runs again for every code, in
     fp32, extrapolated from `plain_passes` measured passes; `speedup` compares it with
-    `seconds` / `batch`.
+    `seconds` / `batch`. `score_deviation` is the relative RMS change of the code scores against
+    the plain fp32 model, given the same codes.
     """
 
     precision: Precision
@@ -42,6 +43,7 @@ class SamplerSpeed:
     plain_seconds: float
     plain_passes: int
     speedup: float
+    score_deviation: float
     peak_memory_mib: int
 
 
@@ -93,12 +95,31 @@ def sampler_speeds(
     rows: list[SamplerSpeed] = []
     for precision in precisions:
         engine = TokenEngine(model, precision=precision)
+        deviation = score_deviation(model, engine)
         for batch in batches:
-            rows.append(_sampler_row(engine, batch, plain, plain_passes))
+            rows.append(_sampler_row(engine, batch, plain, plain_passes, deviation))
     return rows
 
 
-def _sampler_row(engine: TokenEngine, batch: int, plain: float, plain_passes: int) -> SamplerSpeed:
+@torch.inference_mode()
+def score_deviation(model: TokenGPT, engine: TokenEngine, *, num_steps: int = 24) -> float:
+    """Relative RMS difference of cached scores from the plain model's over given codes."""
+    config = model.config
+    condition = _condition(config, 1, model.positions.device)
+    given = torch.randint(
+        config.num_codes, (1, 2 * num_steps), generator=torch.Generator().manual_seed(1)
+    ).to(model.positions.device)
+    plain = model(given, condition.features, condition.classes).logits[:, -num_steps - 1 :]
+    logits, cache = engine.prefill(condition.features, condition.classes, given[:, :num_steps])
+    scores = [logits]
+    for position in range(num_steps, 2 * num_steps):
+        scores.append(engine.step(given[:, position], cache))
+    return _deviation(torch.stack(scores, dim=1), plain)
+
+
+def _sampler_row(
+    engine: TokenEngine, batch: int, plain: float, plain_passes: int, deviation: float
+) -> SamplerSpeed:
     config = engine.config
     condition = _condition(config, batch, engine.device)
     generators = [torch.Generator().manual_seed(item) for item in range(batch)]
@@ -119,6 +140,7 @@ def _sampler_row(engine: TokenEngine, batch: int, plain: float, plain_passes: in
         plain_seconds=round(plain, 1),
         plain_passes=plain_passes,
         speedup=round(plain / (seconds / batch), 1),
+        score_deviation=round(deviation, 6),
         peak_memory_mib=peak_memory_mib(),
     )
 
