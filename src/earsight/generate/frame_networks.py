@@ -10,17 +10,22 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from earsight.checkpoints.fetch import cache_dir
-from earsight.errors import InputError
+from earsight.errors import InputError, WeightsError
 from earsight.generate.bundles import CONVERTED, build_network, open_bundle
 from earsight.generate.conditions import VisualKind
-from earsight.media.video import FpsFilter, FrameRule
+from earsight.media.video import FpsFilter, FrameRule, OutputRate
+from earsight.models.bn_inception import frames as bn_inception_frames
+from earsight.models.bn_inception.config import BNInceptionConfig
+from earsight.models.bn_inception.model import BNInception
+from earsight.models.resnet50 import frames as resnet50_frames
 from earsight.models.resnet50.config import ResNet50Config
-from earsight.models.resnet50.frames import frame_features
 from earsight.models.resnet50.model import ResNet50Features
 
 FEATURE_RATE = Fraction(43, 2)
 RESNET50 = "resnet50-imagenet"
+BN_INCEPTION = "bn-inception-imagenet"
 _FILTER = FpsFilter(FEATURE_RATE)
+_OUTPUT_RATE = OutputRate(FEATURE_RATE)
 
 
 @runtime_checkable
@@ -46,7 +51,20 @@ class ResNet50Frames:
 
     def rows(self, frames: Iterator[UInt8[Tensor, "h w 3"]]) -> Iterator[Float[Tensor, " w"]]:
         """2048 values per frame."""
-        return frame_features(self.network, frames)
+        return resnet50_frames.frame_features(self.network, frames)
+
+
+@dataclass(frozen=True, slots=True)
+class BNInceptionFrames:
+    """BN-Inception features of frames picked by an output rate, and of the flow between them."""
+
+    colour: BNInception
+    flow: BNInception
+    rule: FrameRule = _OUTPUT_RATE
+
+    def rows(self, frames: Iterator[UInt8[Tensor, "h w 3"]]) -> Iterator[Float[Tensor, " w"]]:
+        """1024 values of colour, then 1024 of flow; the first frame has none."""
+        return bn_inception_frames.frame_features(self.colour, self.flow, frames)
 
 
 def frame_network(kind: VisualKind, *, device: torch.device) -> FrameNetwork | None:
@@ -62,7 +80,17 @@ def frame_network(kind: VisualKind, *, device: torch.device) -> FrameNetwork | N
             network = build_network(ResNet50Features, ResNet50Config, part, "resnet50", device)
             return ResNet50Frames(network)
         case "bn_inception":
-            raise InputError("bn_inception")
+            parts = open_bundle(_installed(BN_INCEPTION)).parts
+            if not {"rgb", "flow"} <= set(parts):
+                raise WeightsError(
+                    f"{BN_INCEPTION}: expected networks rgb and flow, found {', '.join(parts)}: "
+                    "convert it again"
+                )
+            colour, flow = (
+                build_network(BNInception, BNInceptionConfig, parts[name], "bn_inception", device)
+                for name in ("rgb", "flow")
+            )
+            return BNInceptionFrames(colour, flow)
 
 
 def _installed(name: str) -> str:
