@@ -154,7 +154,8 @@ def _transformer(row: _Row) -> PublishedWeights:
         frontend=MEL if visual == "none" else f"{MEL}, {visual}",
         archive_member="*.ckpt",
         parts=(CODEBOOK_INSIDE, TRANSFORMER),
-        extra={"visual": visual, "trained_on": row.data},
+        # the models saw the middle of their clips: frames 6 to 853 of 860
+        extra={"visual": visual, "trained_on": row.data, "lead_frames": 6},
         notes=_NOTES.get(row.archive, ""),
     )
 
