@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from earsight.checkpoints.native import save_folder
-from earsight.data.mel_crops import LevelChanges, random_crops, whole
+from earsight.data.mel_crops import LevelChanges, draw, random_crops, whole
 from earsight.errors import ConfigError
 from earsight.frontends.specvqgan_mel import from_model, to_model
 from earsight.losses.codebook import (
@@ -52,7 +52,10 @@ class CodebookRecipe:
 
     Every step draws one crop length from `crop_frames` and fills `frames_per_batch` with it.
     Codes unused for long are revived every `revive_every` steps until step `revive_until`.
-    From step `codes_fixed_from` on only the decoder learns, so that codes keep their meaning.
+    From step `codes_fixed_from` on only the decoder learns, so that codes keep their meaning; crops
+    are then of `decoder_crop_frames`, and in `part_share` of the steps only a part of the columns
+    is decoded: norms see the whole input, and a decoder must bear other neighbours than the
+    encoder saw.
     Rates rise over `warmup_steps`, then fall along a cosine to `final_share` of themselves.
     """
 
@@ -62,6 +65,8 @@ class CodebookRecipe:
     changes: LevelChanges = field(default_factory=LevelChanges)
     num_steps: int
     crop_frames: tuple[int, ...] = (112, 160, 208, 416)
+    decoder_crop_frames: tuple[int, ...] = (208, 416, 832)
+    part_share: float = 0.5
     frames_per_batch: int = 1040
     rate: float = 1e-3
     final_share: float = 0.05
@@ -81,9 +86,11 @@ class CodebookRecipe:
 
     def __post_init__(self) -> None:
         step = self.model.downsample
-        if any(frames % step or frames > self.frames_per_batch for frames in self.crop_frames):
+        lengths = (*self.crop_frames, *self.decoder_crop_frames)
+        if any(frames % step or frames > self.frames_per_batch for frames in lengths):
             raise ConfigError(
-                f"crop_frames {self.crop_frames} must be multiples of {step} and at most "
+                f"crop_frames {self.crop_frames} and decoder_crop_frames "
+                f"{self.decoder_crop_frames} must be multiples of {step} and at most "
                 f"frames_per_batch ({self.frames_per_batch})"
             )
         if not 0 < self.revive_until <= self.codes_fixed_from <= self.num_steps:
@@ -140,6 +147,7 @@ def tiny() -> CodebookRecipe:
         weights=replace(bundled().weights, discriminator_start=2),
         num_steps=6,
         crop_frames=(32, 48),
+        decoder_crop_frames=(48, 64),
         frames_per_batch=96,
         warmup_steps=2,
         revive_every=2,
@@ -227,8 +235,7 @@ def train(
         if training.step >= recipe.codes_fixed_from:  # at every step, so that resuming is exact
             training.fix_codes()
         set_rates(training, recipe)
-        mel = to_model(draw_batch(recipe, mels, training.generator))
-        rebuilt = reconstruct(training, mel, recipe)
+        mel, rebuilt = reconstruct(training, draw_batch(training, mels, recipe), recipe)
         losses = own_losses(training, mel, rebuilt, recipe)
         gradient = update(training.optimizer, losses.total, clip=recipe.clip)
         judged = judge_losses(training, mel, rebuilt, recipe)
@@ -260,26 +267,47 @@ def set_rates(training: CodebookTraining, recipe: CodebookRecipe) -> None:
 
 
 def draw_batch(
-    recipe: CodebookRecipe, mels: Float[Tensor, "n m t"], generator: torch.Generator
+    training: CodebookTraining, mels: Float[Tensor, "n m t"], recipe: CodebookRecipe
 ) -> Float[Tensor, "b 1 m _"]:
-    """Random crops of one random length."""
-    frames = recipe.crop_frames[whole(0, len(recipe.crop_frames), generator)]
-    return random_crops(
+    """Random crops of one random length, in the model's range."""
+    fixed = training.step >= recipe.codes_fixed_from
+    lengths = recipe.decoder_crop_frames if fixed else recipe.crop_frames
+    frames = lengths[whole(0, len(lengths), training.generator)]
+    crops = random_crops(
         mels,
         num_crops=recipe.frames_per_batch // frames,
         num_frames=frames,
         changes=recipe.changes,
-        generator=generator,
-    )[:, None]
+        generator=training.generator,
+    )
+    return to_model(crops)[:, None]
 
 
 def reconstruct(
     training: CodebookTraining, mel: Float[Tensor, "b 1 m t"], recipe: CodebookRecipe
-) -> Reconstruction:
-    """Encode and decode in the recipe's precision; results are float32."""
+) -> tuple[Float[Tensor, "b 1 m _"], Reconstruction]:
+    """Encode and decode in the recipe's precision: what was to be rebuilt, and what was.
+
+    Results are float32.
+    """
+    part = slice(0, mel.shape[3] // recipe.model.downsample)
+    if training.step >= recipe.codes_fixed_from:
+        part = column_part(training, part.stop, recipe)
     with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
-        rebuilt = training.model(mel)
-    return replace(rebuilt, mel=rebuilt.mel.float())
+        quantized = training.model.encode(mel)
+        rebuilt = training.model.decode(quantized.quantized[..., part])
+    step = recipe.model.downsample
+    wanted = mel[..., part.start * step : part.stop * step]
+    return wanted, Reconstruction(mel=rebuilt.float(), quantized=quantized)
+
+
+def column_part(training: CodebookTraining, num_columns: int, recipe: CodebookRecipe) -> slice:
+    """All columns, or at least half of them in `part_share` of the draws."""
+    if draw(training.generator) >= recipe.part_share:
+        return slice(0, num_columns)
+    length = whole((num_columns + 1) // 2, num_columns + 1, training.generator)
+    start = whole(0, num_columns - length + 1, training.generator)
+    return slice(start, start + length)
 
 
 def own_losses(
@@ -397,7 +425,7 @@ transformer and the vocoder beside it. Front end: `specvqgan_mel`, spectrograms 
 ## Training
 Recipe `recipes/bundled_codebook.py`, `bundled()`: {recipe.num_steps} steps of
 {recipe.frames_per_batch} frames; encoder and codebook fixed from step {recipe.codes_fixed_from},
-the decoder against a patch discriminator from step {recipe.weights.discriminator_start}.
+then only the decoder, against a patch discriminator from step {recipe.weights.discriminator_start}.
 Data: ESC-10, folds 1 to 4, nothing else; levels changed at random. {notes}
 
 ## Scores on fold 5 (80 clips, none of whose recordings were trained on)
