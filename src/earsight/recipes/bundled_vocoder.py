@@ -43,8 +43,8 @@ class VocoderWeights:
 
     stft: float = 1.0
     mel: float = 10.0
-    adversarial: float = 0.3
-    features: float = 3.0
+    adversarial: float = 1.0
+    features: float = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ def bundled() -> VocoderRecipe:
         discriminator=DiscriminatorConfig(channels=16, max_channels=256),
         segments=SegmentDraw(),
         weights=VocoderWeights(),
-        num_steps=2800,
+        num_steps=2600,
         discriminator_start=2000,
     )
 
