@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from earsight.checkpoints import fetch as fetching
+from earsight.checkpoints import fetch_lock
 from earsight.checkpoints.fetch import cache_dir, fetch
 from earsight.errors import FetchError
 
@@ -203,8 +204,16 @@ def test_size_is_checked_before_and_while_receiving(server: Server, target: Path
     with pytest.raises(FetchError, match=f"expected 10 bytes, the server offers {len(CONTENT)}"):
         fetch(server.url, destination=target, size_bytes=10)
     server.announce = False
-    with pytest.raises(FetchError, match="more than the 10 bytes expected arrive"):
-        fetch(server.url, destination=target, size_bytes=10)
+    server.content = CONTENT * 4
+    seen: list[int] = []
+    with pytest.raises(FetchError, match="more than the 1500000 bytes expected arrive"):
+        fetch(
+            server.url,
+            destination=target,
+            size_bytes=1_500_000,
+            progress=lambda done, _: seen.append(done),
+        )
+    assert seen == [2**20], "nothing beyond the bound is kept"
     assert list(target.parent.iterdir()) == []
 
 
@@ -260,6 +269,24 @@ def test_waiting_for_another_fetcher_ends(server: Server, target: Path) -> None:
         pytest.raises(FetchError, match=r"weights\.tar\.gz: another process has been fetching"),
     ):
         fetch(server.url, destination=target, lock_seconds=0.0)
+
+
+def test_a_lock_that_was_removed_meanwhile_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, real, calls = tmp_path / "x.lock", fetch_lock._try_lock, []
+
+    def try_lock(handle: int) -> bool:
+        calls.append(handle)
+        if len(calls) == 1:
+            lock.unlink()  # by the fetcher that held it and is done
+        return real(handle)
+
+    monkeypatch.setattr(fetch_lock, "_try_lock", try_lock)
+    with fetch_lock.held(lock, wait_seconds=5.0):
+        assert lock.exists()
+    assert len(calls) == 2
+    assert not lock.exists()
 
 
 @pytest.mark.parametrize(

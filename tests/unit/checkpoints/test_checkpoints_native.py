@@ -29,6 +29,7 @@ def state() -> dict[str, Tensor]:
     return {
         "weight": base,
         "transposed": base.t(),
+        "part": base[1:3],
         "tied": base,
         "count": torch.tensor(3),
         "parameter": torch.nn.Parameter(torch.ones(2)),
