@@ -72,7 +72,8 @@ def rows(stored: dict[str, Any], made: Any, /, **spec: Any) -> dict[str, Any]:
 
 
 def test_rows_carry_error_and_tolerance() -> None:
-    found = rows({"a": [1.0, 2.0], "b": [1.0]}, {"a": torch.tensor([1.05, 2.0]), "b": [1.2]})
+    stored = {"a": [1.0, 2.0], "b": [1.0, 2.0]}
+    found = rows(stored, {"a": torch.tensor([1.05, 2.0]), "b": [1.0, 2.2]})
     assert (found["a"].status, found["b"].status) == ("pass", "fail")
     assert found["a"].error == pytest.approx(0.05)
     assert (found["a"].tolerance, found["a"].shape) == ("0.1", (2,))
