@@ -49,6 +49,11 @@ def centre_square(pixels: UInt8[Tensor, "a b 3"]) -> UInt8[Tensor, "c c 3"]:
 
 def network_input(pixels: UInt8[Tensor, "a b 3"]) -> Float[Tensor, "3 c c"]:
     """One frame scaled, cropped and normalised for the network."""
-    square = centre_square(pixels).float() / 255
-    means, stds = square.new_tensor(CHANNEL_MEANS), square.new_tensor(CHANNEL_STDS)
-    return rearrange((square - means) / stds, "h w c -> c h w")
+    return normalised(centre_square(pixels))
+
+
+def normalised(square: UInt8[Tensor, "c c 3"]) -> Float[Tensor, "3 c c"]:
+    """A square from `centre_square` with ImageNet's mean and spread taken out per channel."""
+    values = square.float() / 255
+    means, stds = values.new_tensor(CHANNEL_MEANS), values.new_tensor(CHANNEL_STDS)
+    return rearrange((values - means) / stds, "h w c -> c h w")

@@ -3,11 +3,11 @@
 Axes: n frames, f feature tokens of one window, w feature width.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from earsight.errors import InputError
@@ -50,52 +50,77 @@ class MotionConditions:
         )
 
 
-class FeatureConditions:
-    """Frame features at 21.5 frames a second, read as far as they are needed.
+Features = Callable[[Sequence[Shaped[Tensor, "..."]]], Float[Tensor, "n w"]]
 
-    A first window that the video does not fill is completed as `short` says; at the end of a
-    longer video the last row stands for the few that are missing.
+
+class FeatureConditions:
+    """Frame features at 21.5 frames a second, worked out for the frames that a window takes.
+
+    `kept` yields something small per frame, `features` turns chosen ones into rows. A first window
+    that the video does not fill is completed as `short` says; at the end of a longer video the
+    last frame stands for the few that are missing.
     """
 
     def __init__(
         self,
-        rows: Iterable[Float[Tensor, " w"]],
+        kept: Iterable[Shaped[Tensor, "..."]],
+        features: Features,
         *,
         num_samples: int,
         short: Literal["zeros", "tile"],
     ) -> None:
-        self._source: Iterator[Tensor] = iter(rows)
+        self._source = iter(kept)
+        self._features = features
         self._num_samples = num_samples
         self._short: Literal["zeros", "tile"] = short
         self._buffer: list[Tensor] = []
         self._first = 0
+        self._known: dict[int, Tensor] = {}
 
     def window(self, column: int) -> Float[Tensor, "f w"]:
         """The published choice of rows for the 9.85 s from `column` on."""
         start = round(column * COLUMN_SECONDS * FEATURE_FPS)
+        self._read(start)
+        if not self._buffer:
+            raise InputError("video has no frames where sound is wanted: shorten the duration")
+        wanted = self._frames_of_window(column)
+        new = sorted({frame for frame in wanted if frame >= 0} - set(self._known))
+        if new:
+            rows = self._features([self._buffer[frame - self._first] for frame in new])
+            self._known.update(zip(new, rows.float(), strict=True))
+        nothing = torch.zeros_like(next(iter(self._known.values())))
+        return torch.stack([self._known.get(frame, nothing) for frame in wanted])
+
+    def _frames_of_window(self, column: int) -> list[int]:
+        """Frame of every row, counted from the video's start; -1 for a row of zeros."""
+        count = min(len(self._buffer), CLIP_ROWS)
+        # the rules for rows, applied to numbers: 0 is what padding adds
+        numbers = torch.arange(1, count + 1, dtype=torch.float32)[:, None]
+        if column == 0 and count < MODEL_ROWS:
+            picked = condition_rows(numbers, self._num_samples, short=self._short)
+        else:
+            missing = numbers[-1:].expand(CLIP_ROWS - count, -1)
+            picked = resample_rows(crop_rows(torch.cat([numbers, missing])), self._num_samples)
+        frames: list[float] = picked[:, 0].tolist()
+        return [self._first + int(n) - 1 if n > 0 else -1 for n in frames]
+
+    def _read(self, start: int) -> None:
         while self._first + len(self._buffer) < start + CLIP_ROWS:
-            row = next(self._source, None)
-            if row is None:
+            frame = next(self._source, None)
+            if frame is None:
                 break
-            self._buffer.append(row)
+            self._buffer.append(frame)
             if len(self._buffer) > CLIP_ROWS and self._first < start:
                 self._drop(self._first + 1)
         self._drop(start)
-        if not self._buffer:
-            raise InputError("video has no frames where sound is wanted: shorten the duration")
-        rows = torch.stack(self._buffer[:CLIP_ROWS])
-        if column == 0 and rows.shape[0] < MODEL_ROWS:
-            return condition_rows(rows, self._num_samples, short=self._short)
-        missing = CLIP_ROWS - rows.shape[0]
-        rows = torch.cat([rows.float(), rows[-1:].float().expand(missing, -1)])
-        return resample_rows(crop_rows(rows), self._num_samples)
 
     def _drop(self, first: int) -> None:
-        # the last row stays: it stands for what the video does not have
+        # the last frame stays: it stands for what the video does not have
         gone = min(max(first - self._first, 0), len(self._buffer) - 1)
         if gone > 0:
             self._buffer = self._buffer[gone:]
             self._first += gone
+            self._known = {n: row for n, row in self._known.items() if n >= self._first}
 
 
 class NoiseConditions:

@@ -1,44 +1,52 @@
 """Networks that look at frames, with the front ends that published models were trained on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from earsight.checkpoints.fetch import cache_dir
 from earsight.errors import InputError, WeightsError
+from earsight.frontends import resnet50_frames
 from earsight.generate.bundles import CONVERTED, build_network, open_bundle
 from earsight.generate.conditions import VisualKind
 from earsight.media.video import FpsFilter, FrameRule, OutputRate
 from earsight.models.bn_inception import frames as bn_inception_frames
 from earsight.models.bn_inception.config import BNInceptionConfig
 from earsight.models.bn_inception.model import BNInception
-from earsight.models.resnet50 import frames as resnet50_frames
 from earsight.models.resnet50.config import ResNet50Config
 from earsight.models.resnet50.model import ResNet50Features
 
 FEATURE_RATE = Fraction(43, 2)
 RESNET50 = "resnet50-imagenet"
 BN_INCEPTION = "bn-inception-imagenet"
+_BATCH = 8
 _FILTER = FpsFilter(FEATURE_RATE)
 _OUTPUT_RATE = OutputRate(FEATURE_RATE)
 
 
 @runtime_checkable
 class FrameNetwork(Protocol):
-    """Upright RGB frames, chosen by `rule`, to one row of features each."""
+    """Upright RGB frames, chosen by `rule`, to rows of features, in two steps.
+
+    What is kept of a frame is small; features are worked out for the frames that are asked for.
+    """
 
     @property
     def rule(self) -> FrameRule:
         """Which frames of a video it wants."""
         ...
 
-    def rows(self, frames: Iterator[UInt8[Tensor, "h w 3"]]) -> Iterator[Float[Tensor, " w"]]:
-        """Features of a stream of frames, in memory that its length does not change."""
+    def keep(self, frames: Iterator[UInt8[Tensor, "h w 3"]]) -> Iterator[Shaped[Tensor, "..."]]:
+        """One small tensor per row of features, in memory that the length does not change."""
+        ...
+
+    def features(self, kept: Sequence[Shaped[Tensor, "..."]]) -> Float[Tensor, "n w"]:
+        """Features of what was kept."""
         ...
 
 
@@ -49,9 +57,19 @@ class ResNet50Frames:
     network: ResNet50Features
     rule: FrameRule = _FILTER
 
-    def rows(self, frames: Iterator[UInt8[Tensor, "h w 3"]]) -> Iterator[Float[Tensor, " w"]]:
+    def keep(self, frames: Iterator[UInt8[Tensor, "h w 3"]]) -> Iterator[Shaped[Tensor, "..."]]:
+        """The square that the network looks at."""
+        return map(resnet50_frames.centre_square, frames)
+
+    @torch.inference_mode()
+    def features(self, kept: Sequence[Shaped[Tensor, "..."]]) -> Float[Tensor, "n w"]:
         """2048 values per frame."""
-        return resnet50_frames.frame_features(self.network, frames)
+        device = self.network.conv_in.weight.device
+        rows = [
+            self.network(torch.stack([*map(resnet50_frames.normalised, batch)]).to(device)).cpu()
+            for batch in (kept[first : first + _BATCH] for first in range(0, len(kept), _BATCH))
+        ]
+        return torch.cat(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +80,13 @@ class BNInceptionFrames:
     flow: BNInception
     rule: FrameRule = _OUTPUT_RATE
 
-    def rows(self, frames: Iterator[UInt8[Tensor, "h w 3"]]) -> Iterator[Float[Tensor, " w"]]:
-        """1024 values of colour, then 1024 of flow; the first frame has none."""
+    def keep(self, frames: Iterator[UInt8[Tensor, "h w 3"]]) -> Iterator[Shaped[Tensor, "..."]]:
+        """The features themselves, since they need the frame before; the first frame has none."""
         return bn_inception_frames.frame_features(self.colour, self.flow, frames)
+
+    def features(self, kept: Sequence[Shaped[Tensor, "..."]]) -> Float[Tensor, "n w"]:
+        """1024 values of colour, then 1024 of flow."""
+        return torch.stack([*kept])
 
 
 def frame_network(kind: VisualKind, *, device: torch.device) -> FrameNetwork | None:

@@ -73,8 +73,8 @@ class VideoInput(VisualInput):
 
     def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
         """Frame features, read as far as they are needed."""
-        rows = network.rows(self._frames(network.rule))
-        return FeatureConditions(rows, num_samples=num_samples, short=self._short)
+        kept = network.keep(self._frames(network.rule))
+        return FeatureConditions(kept, network.features, num_samples=num_samples, short=self._short)
 
     def _frames(self, rule: FrameRule) -> Iterator[UInt8[Tensor, "h w 3"]]:
         for frame in stream_frames(self.path, rule=rule):
@@ -105,9 +105,11 @@ class PictureInput(VisualInput):
     def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
         """The picture's features, repeated."""
         # two frames, since motion between frames is a feature of some networks
-        row = next(network.rows(iter([self._pixels, self._pixels])))
+        kept = next(network.keep(iter([self._pixels, self._pixels])))
         count = round(self._seconds * FEATURE_FPS) + 1
-        return FeatureConditions((row for _ in range(count)), num_samples=num_samples, short="tile")
+        return FeatureConditions(
+            (kept for _ in range(count)), network.features, num_samples=num_samples, short="tile"
+        )
 
 
 class TrackInput(VisualInput):

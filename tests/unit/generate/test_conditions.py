@@ -1,6 +1,6 @@
 """Every window sees its own stretch of the picture, in memory that does not grow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
@@ -19,21 +19,37 @@ from earsight.generate.rank import loudness_follows_motion
 from earsight.generate.seeds import item_generator
 
 
+def source_of(count: int, num_samples: int, short: str) -> FeatureConditions:
+    assert short in ("zeros", "tile")
+    return FeatureConditions(numbered(count), stacked, num_samples=num_samples, short=short)  # pyright: ignore
+
+
+def stacked(kept: Sequence[Tensor]) -> Tensor:
+    return torch.stack([*kept])
+
+
 def numbered(count: int) -> Iterator[Tensor]:
     return (torch.full((3,), float(i)) for i in range(count))
 
 
 def test_a_ten_second_clip_gives_the_published_rows() -> None:
     rows = torch.stack(list(numbered(215)))
-    source = FeatureConditions(numbered(215), num_samples=5, short="zeros")
+    asked: list[int] = []
+
+    def features(kept: Sequence[Tensor]) -> Tensor:
+        asked.append(len(kept))
+        return stacked(kept)
+
+    source = FeatureConditions(numbered(215), features, num_samples=5, short="zeros")
     assert torch.equal(source.window(0), condition_rows(rows, 5))
     assert source.window(0)[:, 0].tolist() == [36, 78, 120, 163, 205]
+    assert asked == [5]  # nothing is computed for frames that are not taken, nor twice
 
 
 @pytest.mark.parametrize("short", ["zeros", "tile"])
 def test_a_short_clip_is_completed(short: str) -> None:
     assert short in ("zeros", "tile")
-    source = FeatureConditions(numbered(100), num_samples=212, short=short)  # pyright: ignore
+    source = source_of(100, 212, short)
     rows = source.window(0)[:, 0]
     assert rows[:99].tolist() == list(range(1, 100))
     assert rows[99].item() == 0
@@ -41,16 +57,16 @@ def test_a_short_clip_is_completed(short: str) -> None:
 
 
 def test_minute_five_is_conditioned_on_minute_five() -> None:
-    source = FeatureConditions(numbered(10_000), num_samples=212, short="zeros")
+    source = source_of(10_000, 212, "zeros")
     for column in (0, 40, 1600):
         seconds = column * COLUMN_SECONDS
         first = source.window(column)[0, 0].item()
         assert first == pytest.approx(seconds * FEATURE_FPS + 1, abs=0.5)
         assert len(source._buffer) <= 216
-    end = FeatureConditions(numbered(300), num_samples=212, short="zeros")
+    end = source_of(300, 212, "zeros")
     assert end.window(30)[-1, 0].item() == 299
     with pytest.raises(InputError, match="no frames"):
-        FeatureConditions(numbered(0), num_samples=5, short="zeros").window(0)
+        source_of(0, 5, "zeros").window(0)
 
 
 def test_motion_windows_move_with_time() -> None:
