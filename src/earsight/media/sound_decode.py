@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SOUND = "sound"
 # full scale of the integer sample formats; unsigned 8 bit is shifted by one half first
 _FULL_SCALE = {"uint8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
+# from so many separate channels on, PyAV's to_ndarray reads past the end of their table
+_MIN_UNSAFE_PLANES = 8
 _SNDFILE_BLOCK_SAMPLES = 2**16
 
 
@@ -134,13 +136,30 @@ def _begin_with_picture(
 
 
 def _as_float(frame: "av.audio.frame.AudioFrame") -> Float[Tensor, "c s"]:
+    num_channels = frame.layout.nb_channels
+    if frame.format.is_planar and num_channels >= _MIN_UNSAFE_PLANES:
+        frame = _packed(frame)
     values = frame.to_ndarray()
     if not frame.format.is_planar:
-        values = values.reshape(-1, frame.layout.nb_channels).T
+        values = values.reshape(-1, num_channels).T
     samples = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
     if values.dtype == np.uint8:
         samples = samples - 128.0
     return samples / _FULL_SCALE.get(values.dtype.name, 1.0)
+
+
+def _packed(frame: "av.audio.frame.AudioFrame") -> "av.audio.frame.AudioFrame":
+    """The same samples with channels interleaved."""
+    import av
+
+    packer = av.AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
+    parts = [*packer.resample(frame), *packer.resample(None)]
+    if len(parts) != 1 or parts[0].samples != frame.samples:
+        raise MediaError(
+            f"sound of {frame.layout.nb_channels} channels could not be interleaved: mix it to "
+            f"fewer than {_MIN_UNSAFE_PLANES} channels first"
+        )
+    return parts[0]
 
 
 class _Inspector:

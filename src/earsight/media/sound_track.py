@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Literal, cast
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from earsight.errors import InputError
@@ -29,7 +30,9 @@ _RATES_HZ: dict[SoundCodec, frozenset[int]] = {
     "opus": frozenset({48000, 24000, 16000, 12000, 8000}),
 }
 _FALLBACK_RATE_HZ = 48000
-_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1")
+_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+# FFmpeg's reordering for these numbers of channels is not undone by its decoder
+_OPUS_DISORDERED = (5, 7)
 _BITS_PER_SECOND_PER_CHANNEL = 96_000
 _FRAME_SECONDS = 0.5
 
@@ -56,6 +59,11 @@ class SoundTrack:
             raise InputError(
                 f"a video's sound has 1 to {len(_LAYOUTS)} channels, got {first.num_channels}: "
                 "mix it down"
+            )
+        if codec == "opus" and first.num_channels in _OPUS_DISORDERED:
+            raise InputError(
+                f"Opus sound of {first.num_channels} channels would come back with its channels "
+                "interchanged: use AAC in .mp4 or .mkv, or mix it down"
             )
         self._rate_hz = first.rate_hz if first.rate_hz in _RATES_HZ[codec] else _FALLBACK_RATE_HZ
         self._num_channels = first.num_channels
@@ -102,9 +110,9 @@ class SoundTrack:
     def _encode(self, samples: Tensor) -> None:
         import av
 
-        frame = av.AudioFrame.from_ndarray(
-            samples.contiguous().numpy(), format="fltp", layout=self._layout
-        )
+        # packed, since PyAV reads past the end of eight separate channels
+        packed = rearrange(samples, "c s -> 1 (s c)").contiguous().numpy()
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
         frame.sample_rate = self._rate_hz
         frame.pts = self._position
         frame.time_base = Fraction(1, self._rate_hz)
