@@ -101,8 +101,7 @@ class FeatureConditions:
         else:
             missing = numbers[-1:].expand(CLIP_ROWS - count, -1)
             picked = resample_rows(crop_rows(torch.cat([numbers, missing])), self._num_samples)
-        frames: list[float] = picked[:, 0].tolist()
-        return [self._first + int(n) - 1 if n > 0 else -1 for n in frames]
+        return [self._first + int(n) - 1 if n > 0 else -1 for n in picked[:, 0]]
 
     def _read(self, start: int) -> None:
         while self._first + len(self._buffer) < start + CLIP_ROWS:
