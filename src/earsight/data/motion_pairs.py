@@ -23,17 +23,19 @@ SLOT_FRAMES = 4
 COLUMN_FRAMES = SLOT_FRAMES * FRAMES_PER_COLUMN
 DECADE_DB = 60.0  # a tenth of the motion is a sound quieter by so much
 SILENT_STRENGTH = 0.03
+SUDDEN_RISE = 0.3  # of the strength within two slots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackNoise:
     """How unlike the sound a track may be; shares are probabilities per track.
 
-    In `mover_share` of the tracks energy tells only that something moves about, and the onsets
-    tell when it sounds; in `onsetless_share` there are hardly any onsets.
+    In `mover_share` of the tracks of sounds with sudden starts, energy tells only that something
+    moves about (a ball between two bounces), and the onsets tell when it sounds; in
+    `onsetless_share` there are hardly any onsets.
     """
 
-    mover_share: float = 0.3
+    mover_share: float = 0.55
     onsetless_share: float = 0.15
     max_delay_slots: int = 1
     max_smooth_slots: int = 7
@@ -115,10 +117,11 @@ def _energy_onset(
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
     if not loud.any():
         return torch.zeros_like(loud), torch.zeros_like(loud)
+    jumps = rises(loud)
     kind = uniform(0.0, 1.0, rng)
-    is_mover = kind < noise.mover_share
-    is_onsetless = not is_mover and kind < noise.mover_share + noise.onsetless_share
-    onset = rises(loud) * uniform(*noise.onset_scale, rng)
+    is_mover = kind < noise.mover_share and float(jumps.max()) > SUDDEN_RISE
+    is_onsetless = kind > 1 - noise.onsetless_share
+    onset = jumps * uniform(*noise.onset_scale, rng)
     onset = onset * (torch.rand(loud.shape, generator=rng) >= noise.missed_share)
     if is_onsetless:
         onset = onset * uniform(0.0, 0.2, rng)
@@ -128,7 +131,7 @@ def _energy_onset(
     energy = _smooth(loud, whole(0, (noise.max_smooth_slots + 1) // 2, rng))
     energy = energy ** uniform(*noise.exponent, rng) * uniform(*noise.scale, rng)
     if is_mover:
-        energy = 0.35 * energy + _wandering(loud, rng)
+        energy = uniform(0.0, 0.4, rng) * energy + _wandering(loud, rng)
     if noise.jitter:
         energy = energy + noise.jitter * torch.randn(loud.shape, generator=rng) * (energy > 0)
     delay = whole(-noise.max_delay_slots, noise.max_delay_slots + 1, rng)
@@ -137,10 +140,12 @@ def _energy_onset(
 
 def _wandering(loud: Float[Tensor, " n"], rng: torch.Generator) -> Float[Tensor, " n"]:
     """Movement around the sounding slots that says nothing about their strength."""
-    reach = whole(4, 24, rng)
+    reach = whole(4, 40, rng)
     near = functional.max_pool1d((loud > 0.1).float()[None], 2 * reach + 1, 1, reach)[0]
-    slow = _smooth(torch.randn(loud.shape, generator=rng), 6).abs() * 1.5
-    return _smooth(near, 3) * (uniform(0.1, 0.5, rng) + uniform(0.0, 0.4, rng) * slow)
+    swing = _smooth(torch.randn(loud.shape, generator=rng), whole(2, 8, rng))
+    swing = swing / swing.square().mean().sqrt().clamp(min=1e-6)
+    level, amount = uniform(0.15, 0.75, rng), uniform(0.0, 0.3, rng)
+    return _smooth(near, 2) * (level + amount * swing).clamp(min=0)
 
 
 def _smooth(values: Float[Tensor, " n"], reach: int) -> Float[Tensor, " n"]:

@@ -80,17 +80,20 @@ def motion_following(
     classes: Int[Tensor, " w"],
     generate: Generate,
     *,
+    wanted: Float[Tensor, "w n"] | None = None,
     batch: int = 16,
     max_lag_slots: int = MAX_LAG_SLOTS,
 ) -> MotionFollowing:
     """Score a generator on held-out tracks.
 
+    `wanted` is the loudness that should come out, the tracks' energy unless given: for tracks
+    whose energy does not tell it, give that of the sounds they were made from.
     Raises InputError for fewer than two windows, which leave no other track for the control.
     """
     num_windows = features.shape[0]
     if num_windows < 2:
         raise InputError(f"{num_windows} windows: at least 2 are needed, 64 for a usable error")
-    wanted = energy_of(features)
+    wanted = energy_of(features) if wanted is None else wanted
     own = _loudness(features, classes, generate, batch)
     other = _loudness(features.roll(1, 0), classes, generate, batch)
     still = _loudness(torch.zeros_like(features), classes, generate, batch)

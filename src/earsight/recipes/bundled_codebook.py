@@ -32,6 +32,7 @@ from earsight.losses.codebook import (
     discriminator_losses,
     generator_losses,
 )
+from earsight.losses.loudness import level_distance
 from earsight.models.mel_vqgan.config import MelVQGANConfig
 from earsight.models.mel_vqgan.discriminator import PatchDiscriminator, PatchDiscriminatorConfig
 from earsight.models.mel_vqgan.model import MelVQGAN, Reconstruction
@@ -52,16 +53,18 @@ class CodebookRecipe:
 
     Every step draws one crop length from `crop_frames` and fills `frames_per_batch` with it.
     Codes unused for long are revived every `revive_every` steps until step `revive_until`.
-    From step `codes_fixed_from` on only the decoder learns, so that codes keep their meaning; crops
-    are then of `decoder_crop_frames`, and in `part_share` of the steps only a part of the columns
-    is decoded: norms see the whole input, and a decoder must bear other neighbours than the
-    encoder saw.
+    From step `codes_fixed_from` on only the decoder learns, so that codes keep their meaning. Crops
+    are then of `decoder_crop_frames`, and levels of groups of `bands_per_group` bands are compared,
+    too. In `part_share` of these steps only a part of the columns is decoded: norms see the whole
+    input, and a decoder must bear other neighbours than the encoder saw.
     Rates rise over `warmup_steps`, then fall along a cosine to `final_share` of themselves.
     """
 
     model: MelVQGANConfig
     discriminator: PatchDiscriminatorConfig
     weights: CodebookLossWeights
+    level_weight: float = 0.0
+    bands_per_group: int = 16
     changes: LevelChanges = field(default_factory=LevelChanges)
     num_steps: int
     crop_frames: tuple[int, ...] = (112, 160, 208, 416)
@@ -117,11 +120,12 @@ def bundled() -> CodebookRecipe:
         discriminator=PatchDiscriminatorConfig(channels=24),
         weights=CodebookLossWeights(
             perceptual=0.0,
-            adversarial=1.0,
+            adversarial=0.3,
             discriminator_start=1700,
             minimum_adaptive=0.0,
             maximum_adaptive=10.0,
         ),
+        level_weight=1.0,
         num_steps=3200,
         revive_until=1400,
         codes_fixed_from=1700,
@@ -237,7 +241,8 @@ def train(
         set_rates(training, recipe)
         mel, rebuilt = reconstruct(training, draw_batch(training, mels, recipe), recipe)
         losses = own_losses(training, mel, rebuilt, recipe)
-        gradient = update(training.optimizer, losses.total, clip=recipe.clip)
+        level = recipe.level_weight * level_loss(training, mel, rebuilt, recipe)
+        gradient = update(training.optimizer, losses.total + level, clip=recipe.clip)
         judged = judge_losses(training, mel, rebuilt, recipe)
         if judged is not None:
             update(training.discriminator_optimizer, judged.total)
@@ -245,7 +250,10 @@ def train(
         revive_codes(training, rebuilt, recipe)
         training.step += 1
         if training.step % recipe.log_every == 0:
-            run.log(training.step, readings(losses, judged) | {"gradient": gradient})
+            run.log(
+                training.step,
+                readings(losses, judged) | {"level": float(level.detach()), "gradient": gradient},
+            )
         if training.step % recipe.check_every == 0:
             run.log(training.step, scores(training.average.model, held_out, train=mels))
         if training.step % recipe.save_every == 0 or training.step == recipe.num_steps:
@@ -330,6 +338,19 @@ def own_losses(
             weights=recipe.weights if judged else replace(recipe.weights, adversarial=0.0),
             step=training.step,
         )
+
+
+def level_loss(
+    training: CodebookTraining,
+    mel: Float[Tensor, "b 1 m t"],
+    rebuilt: Reconstruction,
+    recipe: CodebookRecipe,
+) -> Float[Tensor, ""]:
+    """Distance of levels in the model's range, zero until the codes are fixed."""
+    if training.step < recipe.codes_fixed_from or recipe.level_weight == 0:
+        return mel.new_zeros(())
+    own, other = (from_model(x)[:, 0] for x in (mel, rebuilt.mel))
+    return 2 * level_distance(own, other, bands_per_group=recipe.bands_per_group)
 
 
 def judge_losses(

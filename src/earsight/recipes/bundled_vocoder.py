@@ -59,8 +59,8 @@ class VocoderRecipe:
     discriminator_start: int
     batch: int = 8
     rate: float = 1e-3
-    discriminator_rate: float = 5e-4
-    final_share: float = 0.05
+    discriminator_rate: float = 4e-4
+    final_share: float = 0.2
     warmup_steps: int = 100
     betas: tuple[float, float] = (0.8, 0.99)
     clip: float = 3.0
@@ -202,17 +202,17 @@ def train(
 
 
 def set_rates(training: VocoderTraining, recipe: VocoderRecipe) -> float:
-    """Learning rates of the coming step, both along one curve; returns the generator's."""
-    share = warmup_cosine(
+    """Learning rate of the coming step; the discriminators' stays constant, they start late."""
+    rate = warmup_cosine(
         training.step,
-        peak=1.0,
+        peak=recipe.rate,
         final=recipe.final_share,
         warmup_steps=recipe.warmup_steps,
         num_steps=recipe.num_steps,
     )
-    set_rate(training.optimizer, recipe.rate * share)
-    set_rate(training.discriminator_optimizer, recipe.discriminator_rate * share)
-    return recipe.rate * share
+    set_rate(training.optimizer, rate)
+    set_rate(training.discriminator_optimizer, recipe.discriminator_rate)
+    return rate
 
 
 def synthesise(
