@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from earsight.parity.compare import Row
 
 DATA_VARIABLE = "EARSIGHT_DATA"
-COLUMNS = ("status", "system", "case", "output", "shape", "largest error", "tolerance", "note")
+COLUMNS = ("status", "case", "output", "shape", "error", "tolerance", "note")
+FIXED_COLUMNS = ("status", "shape", "error")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,8 +91,12 @@ def _print_table(rows: "list[Row]") -> None:
     from rich.text import Text
 
     colours = {"pass": "green", "fail": "red", "error": "red", "unknown": "yellow"}
-    table = Table(*COLUMNS, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in COLUMNS:
+        table.add_column(column, overflow="fold", no_wrap=column in FIXED_COLUMNS)
     for row in rows:
-        status, *others = _cells(row)
-        table.add_row(Text(status, style=colours.get(status, "dim")), *map(Text, others))
+        status, system, case, output, shape, error, tolerance, note = _cells(row)
+        told = note if row.status != "pass" else ""
+        texts = (f"{system}/{case}", output, shape, error, tolerance, told)
+        table.add_row(Text(status, style=colours.get(status, "dim")), *map(Text, texts))
     Console().print(table)
