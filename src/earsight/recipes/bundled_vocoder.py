@@ -43,8 +43,8 @@ class VocoderWeights:
 
     stft: float = 1.0
     mel: float = 10.0
-    adversarial: float = 1.0
-    features: float = 10.0
+    adversarial: float = 0.05
+    features: float = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +59,7 @@ class VocoderRecipe:
     discriminator_start: int
     batch: int = 8
     rate: float = 1e-3
-    discriminator_rate: float = 4e-4
+    discriminator_rate: float = 2e-4
     final_share: float = 0.2
     warmup_steps: int = 100
     betas: tuple[float, float] = (0.8, 0.99)
@@ -98,7 +98,7 @@ def bundled() -> VocoderRecipe:
         discriminator=DiscriminatorConfig(channels=16, max_channels=256),
         segments=SegmentDraw(),
         weights=VocoderWeights(),
-        num_steps=2600,
+        num_steps=2700,
         discriminator_start=2000,
     )
 
