@@ -21,7 +21,9 @@ def staged(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     refuse_existing(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
+    )
     os.close(handle)
     temporary = Path(name)
     try:
@@ -45,13 +47,17 @@ def staged(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Raise InputError when `path` exists and may not be replaced."""
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already: choose another name or allow overwriting (--overwrite)")
+        raise InputError(
+            f"{path} exists already: choose another name or allow overwriting (--overwrite)"
+        )
 
 
 def write_json(path: Path, value: object, *, overwrite: bool = False) -> None:
     """Write `value` as readable JSON, whole or not at all."""
     with staged(path, overwrite=overwrite) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        temporary.write_text(
+            json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        )
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:

@@ -57,7 +57,9 @@ def _member(node: Any, name: str, path: str) -> Any:
     if not isinstance(node, dict) or name not in node:
         known: list[str] = sorted(node) if isinstance(node, dict) else []  # pyright: ignore
         near = difflib.get_close_matches(name, known, n=3) or known
-        raise ConfigError(f"no field '{path}': '{name}' is unknown here, nearest: {', '.join(near)}")
+        raise ConfigError(
+            f"no field '{path}': '{name}' is unknown here, nearest: {', '.join(near)}"
+        )
     return node[name]  # pyright: ignore[reportUnknownVariableType]
 
 
@@ -79,7 +81,9 @@ def _build(kind: Any, values: Any, where: str, problems: list[str]) -> Any:
     for name in values:  # pyright: ignore[reportUnknownVariableType]
         if name not in known:
             near = difflib.get_close_matches(str(name), known, n=2)  # pyright: ignore
-            problems.append(f"{where}{name}: unknown field" + (f", did you mean {near[0]}?" if near else ""))
+            problems.append(
+                f"{where}{name}: unknown field" + (f", did you mean {near[0]}?" if near else "")
+            )
     arguments: dict[str, Any] = {}
     for name, field in known.items():
         if name in values:
@@ -95,7 +99,9 @@ def _value(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
         return _build(hint, value, where + ".", problems)
     if origin is Literal:
         if value not in arguments:
-            problems.append(f"{where}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
+            problems.append(
+                f"{where}: expected one of {', '.join(map(str, arguments))}, got {value!r}"
+            )
         return value
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
@@ -103,13 +109,20 @@ def _value(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
         return _value(next(a for a in arguments if a is not type(None)), value, where, problems)
     if origin in (tuple, list) and isinstance(value, list | tuple):
         items: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
-        inner = arguments if len(arguments) == len(items) and Ellipsis not in arguments else (
-            [arguments[0]] * len(items)
+        inner = (
+            arguments
+            if len(arguments) == len(items) and Ellipsis not in arguments
+            else ([arguments[0]] * len(items))
         )
-        return origin(_value(h, v, f"{where}[{i}]", problems) for i, (h, v) in enumerate(zip(inner, items, strict=True)))
+        return origin(
+            _value(h, v, f"{where}[{i}]", problems)
+            for i, (h, v) in enumerate(zip(inner, items, strict=True))
+        )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     plain = origin or hint
-    if isinstance(plain, type) and (not isinstance(value, plain) or (plain is int and isinstance(value, bool))):
+    if isinstance(plain, type) and (
+        not isinstance(value, plain) or (plain is int and isinstance(value, bool))
+    ):
         problems.append(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
     return value

@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "src" / "earsight"
 LEVELS = [
-    {"errors", "units", "extras", "files", "settings"},
+    {"errors", "units"},
+    {"extras", "files", "settings"},
     {"media", "nn", "checkpoints", "metrics"},
     {"frontends", "losses", "training"},
     {"models", "data"},
