@@ -98,8 +98,8 @@ def bundled() -> VocoderRecipe:
         discriminator=DiscriminatorConfig(channels=16, max_channels=256),
         segments=SegmentDraw(),
         weights=VocoderWeights(),
-        num_steps=2700,
-        discriminator_start=2000,
+        num_steps=3000,
+        discriminator_start=2700,
     )
 
 
