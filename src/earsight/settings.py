@@ -2,9 +2,9 @@
 
 import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from earsight.errors import ConfigError
 
@@ -16,9 +16,9 @@ def to_plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple | list):
-        return [to_plain(item) for item in value]
+        return [to_plain(item) for item in cast(Sequence[Any], value)]
     if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in cast(Mapping[Any, Any], value).items()}
     return value
 
 
@@ -114,10 +114,11 @@ def _value(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
             if len(arguments) == len(items) and Ellipsis not in arguments
             else ([arguments[0]] * len(items))
         )
-        return origin(
+        built = [
             _value(h, v, f"{where}[{i}]", problems)
             for i, (h, v) in enumerate(zip(inner, items, strict=True))
-        )
+        ]
+        return tuple(built) if origin is tuple else built
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     plain = origin or hint

@@ -138,7 +138,7 @@ class MelGANGenerator(nn.Module):
 def fold_weight_norm(generator: MelGANGenerator) -> MelGANGenerator:
     """Copy whose weights are plain tensors: the same wave, less work per call, no training."""
     # not a deepcopy: it would share the parametrised classes that folding takes apart
-    folded = MelGANGenerator(generator.config).to(generator.conv_in.weight)
+    folded = MelGANGenerator(generator.config).to(next(generator.parameters()).device)
     folded.load_state_dict(generator.state_dict())
     for module in list(folded.modules()):
         if parametrize.is_parametrized(module):
