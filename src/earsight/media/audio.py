@@ -38,7 +38,8 @@ def read_audio(
     """Read a sound file, or the sound track of a video, into memory.
 
     The range is cut out first, then mixed, then resampled. A range that reaches past the end is
-    shorter. Raises MediaError for unreadable, empty, cut short or non-finite sound, and where the
+    shorter. Everything before the range is decoded too, so that its samples are exact: walk
+    through a long file by `stream_audio`. Raises MediaError for unreadable, empty, cut short or non-finite sound, and where the
     result would not fit MAX_BYTES_IN_MEMORY (use `stream_audio`).
     """
     pieces: list[Tensor] = []

@@ -131,8 +131,6 @@ class _OutputRateSelector(Selector):
     def see(self, time: Fraction) -> Copies:
         early = float(self._fps * time - self._next_slot)
         end = early + self._frame_slots
-        if early < 0 < end:
-            early = 0.0
         if end < -1.1:
             return Copies(0, 0)
         num_frames = round(end) if end > 1.1 else 1

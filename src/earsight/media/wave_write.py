@@ -34,7 +34,7 @@ def write_audio(
 ) -> None:
     """Write a .wav or .flac file, with its provenance as comment; memory does not grow with length.
 
-    Integer subtypes are clipped at full scale. Raises InputError for NaN, infinity, no samples,
+    Integer subtypes are clipped at full scale, by libsndfile. Raises InputError for NaN, infinity, no samples,
     changing rate or channels, an unknown ending or an existing file; nothing is left behind then.
     """
     path = Path(path)
@@ -91,7 +91,6 @@ def _write(
         for piece in chain([first], rest):
             samples = sane_samples(piece, first)
             num_samples += samples.shape[1]
-            limited = samples if subtype == "FLOAT" else samples.clamp(-1.0, 1.0)
-            file.write(np.ascontiguousarray(limited.T.numpy()))
+            file.write(np.ascontiguousarray(samples.T.numpy()))
     if not num_samples:
         raise InputError("no sound to write: all pieces were empty")

@@ -11,6 +11,7 @@ from av.video.reformatter import VideoReformatter
 from media_clips import make_video, picture
 
 from earsight.errors import ConfigError, MediaError
+from earsight.media.audio import read_audio
 from earsight.media.frame_rules import Copies
 from earsight.media.video import (
     EveryFrame,
@@ -63,6 +64,14 @@ def test_output_rate_fills_a_pause_with_the_frame_before() -> None:
     assert selector.see(Fraction(1)) == Copies(8, 2)
 
 
+def test_output_rate_drops_what_lies_more_than_1_1_slots_back() -> None:
+    selector = OutputRate(Fraction(10)).start(Fraction(1, 1000))
+    assert [selector.see(Fraction(0)), selector.see(Fraction(0))] == [Copies(0, 1), Copies(0, 1)]
+    # slot 2 is next: the frame ends 1.11 slots before it, then 1.05
+    assert selector.see(Fraction(88, 1000)) == Copies(0, 0)
+    assert selector.see(Fraction(94, 1000)) == Copies(0, 1)
+
+
 def test_a_single_short_frame_is_still_shown() -> None:
     assert selected(FpsFilter(Fraction(2)), [Fraction(0)], Fraction(1, 100)) == [0]
 
@@ -78,7 +87,7 @@ def ffmpeg_fps(path: Path, fps: str) -> list[np.ndarray]:
         graph.link_nodes(*nodes).configure()
         for frame in [*container.decode(stream), None]:
             if frame is not None:
-                frame.pts -= stream.start_time
+                frame.pts -= round(container.start_time / (1_000_000 * stream.time_base))
             graph.push(frame)
             while True:
                 try:
@@ -90,17 +99,20 @@ def ffmpeg_fps(path: Path, fps: str) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("times", "fps"),
+    ("times", "fps", "sound_seconds"),
     [
-        (list(range(60)), 30),
-        (list(range(20)), 10),
-        ([0, 1, 2, 10, 11, 30, 31, 32, 50], 30),
-        (list(range(7, 40)), 24),
+        (list(range(60)), 30, 0.0),
+        (list(range(20)), 10, 0.0),
+        ([0, 1, 2, 10, 11, 30, 31, 32, 50], 30, 0.0),
+        (list(range(7, 40)), 24, 0.0),
+        (list(range(7, 40)), 24, 1.0),
     ],
-    ids=["faster", "slower", "uneven", "late"],
+    ids=["faster", "slower", "uneven", "late", "later than the sound"],
 )
-def test_fps_filter_gives_ffmpegs_frames(tmp_path: Path, times: list[int], fps: int) -> None:
-    path = make_video(tmp_path / "v.mp4", times=times, fps=fps)
+def test_fps_filter_gives_ffmpegs_frames(
+    tmp_path: Path, times: list[int], fps: int, sound_seconds: float
+) -> None:
+    path = make_video(tmp_path / "v.mp4", times=times, fps=fps, sound_seconds=sound_seconds)
     ours = read_frames(path, rule=FpsFilter(PUBLISHED_FPS))
     theirs = np.stack(ffmpeg_fps(path, "43/2"))
     assert torch.equal(ours.pixels, torch.from_numpy(theirs))
@@ -152,6 +164,21 @@ def test_a_mirrored_picture_is_turned_back(tmp_path: Path) -> None:
 def test_scaling_applies_to_the_upright_picture(tmp_path: Path) -> None:
     path = make_video(tmp_path / "v.mp4", times=range(2), rotation=90)
     assert read_frames(path, rule=EveryFrame(), size=(20, 30)).pixels.shape == (2, 30, 20, 3)
+
+
+def test_no_frame_is_lost_behind_another_track(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "v.mp4", sound_seconds=1.0)
+    swapped = tmp_path / "swapped.mkv"
+    with av.open(str(clip)) as source, av.open(str(swapped), "w") as target:
+        streams = [*source.streams.audio, *source.streams.video]
+        copies = {s.index: target.add_stream_from_template(s, opaque=True) for s in streams}
+        for packet in source.demux(*streams):
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                target.mux(packet)
+    assert len(read_frames(swapped, rule=EveryFrame()).pixels) == 30
+    end = slice(-2000, None)
+    assert torch.equal(read_audio(swapped).samples[:, end], read_audio(clip).samples[:, end])
 
 
 def test_odd_sizes_are_read(tmp_path: Path) -> None:
