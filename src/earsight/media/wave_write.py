@@ -34,8 +34,9 @@ def write_audio(
 ) -> None:
     """Write a .wav or .flac file, with its provenance as comment; memory does not grow with length.
 
-    Integer subtypes are clipped at full scale, by libsndfile. Raises InputError for NaN, infinity, no samples,
-    changing rate or channels, an unknown ending or an existing file; nothing is left behind then.
+    Integer subtypes are clipped at full scale, by libsndfile. Raises InputError for NaN, infinity,
+    no samples, changing rate or channels, an unknown ending or an existing file; nothing is left
+    behind then.
     """
     path = Path(path)
     name = _FORMATS.get(path.suffix.lower())
