@@ -39,8 +39,9 @@ def read_audio(
 
     The range is cut out first, then mixed, then resampled. A range that reaches past the end is
     shorter. Everything before the range is decoded too, so that its samples are exact: walk
-    through a long file by `stream_audio`. Raises MediaError for unreadable, empty, cut short or non-finite sound, and where the
-    result would not fit MAX_BYTES_IN_MEMORY (use `stream_audio`).
+    through a long file by `stream_audio`.
+    Raises MediaError for unreadable, empty, cut short or non-finite sound, and where the result
+    would not fit MAX_BYTES_IN_MEMORY.
     """
     pieces: list[Tensor] = []
     num_bytes, rate = 0, 0
