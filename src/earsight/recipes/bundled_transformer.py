@@ -118,7 +118,7 @@ def bundled() -> TransformerRecipe:
         noise=TrackNoise(),
         num_windows=3000,
         num_held_out=128,
-        num_steps=1450,
+        num_steps=2000,
     )
 
 

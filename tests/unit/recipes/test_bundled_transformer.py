@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from earsight.checkpoints.native import read_folder
 from earsight.errors import ConfigError, InputError
 from earsight.models.mel_vqgan.config import MelVQGANConfig
 from earsight.models.mel_vqgan.model import MelVQGAN
+from earsight.models.token_gpt.config import TokenGPTConfig
 from earsight.models.token_gpt.model import TokenGPT
 from earsight.recipes.bundled_transformer import (
     NO_CLASS,
@@ -17,11 +19,13 @@ from earsight.recipes.bundled_transformer import (
     clip_parts,
     code_loss,
     draw_batch,
+    export,
     make_pool,
     tiny,
     train,
 )
 from earsight.recipes.clock_positions import start_clock
+from earsight.settings import from_plain
 from earsight.training.rundir import RunDir
 
 
@@ -109,6 +113,19 @@ def test_clock_makes_every_layer_look_at_the_column_to_be_predicted() -> None:
         right += int((columns == torch.arange(265) // 5).sum())
         x = block(x)
     assert right > 0.9 * 265 * len(model.blocks)
+
+
+def test_an_exported_transformer_reads_back_with_its_classes(tmp_path: Path) -> None:
+    model = TokenGPT(tiny().model).eval()
+    export(model, tmp_path / "transformer", card="# Transformer\n")
+    stored = read_folder(tmp_path / "transformer")
+    assert (stored.family, stored.extra["visual"]) == ("token_gpt", "motion")
+    assert stored.extra["class_names"][4] == "clock tick"
+    assert from_plain(TokenGPTConfig, stored.config) == model.config
+    again = TokenGPT(model.config).eval()
+    again.load_state_dict(stored.tensors)
+    inputs = (torch.arange(5)[None], torch.rand(1, 6, 8), torch.tensor([3]))
+    torch.testing.assert_close(again(*inputs).logits, model(*inputs).logits, atol=5e-3, rtol=0)
 
 
 def test_refusals(codebook: MelVQGAN) -> None:

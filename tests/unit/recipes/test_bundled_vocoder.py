@@ -6,12 +6,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from earsight.checkpoints.native import read_folder
 from earsight.data.wave_segments import SegmentDraw, draw_segments
 from earsight.errors import ConfigError, InputError
 from earsight.frontends.specvqgan_mel import log_mel
 from earsight.models.melgan.config import MelGANConfig
 from earsight.models.melgan.model import MelGANGenerator
-from earsight.recipes.bundled_vocoder import griffin_lim_error, mel_error, tiny, train
+from earsight.recipes.bundled_vocoder import (
+    export,
+    griffin_lim_error,
+    mel_error,
+    tiny,
+    train,
+)
+from earsight.settings import from_plain
 from earsight.training.rundir import RunDir
 
 
@@ -84,6 +92,17 @@ def test_scores_are_errors_of_the_rebuilt_spectrogram() -> None:
 
 def untrained() -> MelGANGenerator:
     return MelGANGenerator(tiny().model)
+
+
+def test_an_exported_vocoder_reads_back(tmp_path: Path) -> None:
+    model = untrained()
+    export(model, tmp_path / "vocoder", card="# Vocoder\n")
+    stored = read_folder(tmp_path / "vocoder")
+    assert (stored.family, from_plain(MelGANConfig, stored.config)) == ("melgan", model.config)
+    again = untrained()
+    again.load_state_dict(stored.tensors)
+    mel = torch.rand(1, 80, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(again(mel), model(mel), atol=2e-3, rtol=0)
 
 
 def test_refusals() -> None:
