@@ -156,7 +156,7 @@ def tiny() -> CodebookRecipe:
         warmup_steps=2,
         revive_every=1,
         revive_until=4,
-        codes_fixed_from=4,
+        codes_fixed_from=5,
         log_every=1,
         check_every=3,
         save_every=3,

@@ -5,18 +5,13 @@ import pytest
 import torch
 
 from earsight.errors import ConfigError
-from earsight.recipes.bundled_codebook import CodebookTraining, bundled, tiny, train
+from earsight.recipes.bundled_codebook import bundled, tiny, train
 from earsight.training.rundir import RunDir
 
 
 def mels(count: int, seed: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(count, 80, 64, generator=generator).cumsum(dim=1) / 80
-
-
-def run(folder: Path, *, num_steps: int, resume: bool = False) -> CodebookTraining:
-    recipe = replace(tiny(), num_steps=num_steps, codes_fixed_from=min(4, num_steps))
-    return train(recipe, RunDir(folder), mels=mels(6, 0), held_out=mels(2, 1), resume=resume)
 
 
 def test_a_run_logs_scores_and_keeps_codes_fixed_at_the_end(tmp_path: Path) -> None:
