@@ -89,7 +89,10 @@ class Vocoder(Protocol):
 
 
 class MelGANVocoder:
-    """A MelGAN generator, its weight norm folded away."""
+    """A MelGAN generator, its weight norm folded away.
+
+    On a CPU it always computes in fp32: its one-dimensional convolutions are slower in bf16.
+    """
 
     margin_frames = 32
     joint_frames = 0
@@ -101,7 +104,8 @@ class MelGANVocoder:
     @torch.inference_mode()
     def __call__(self, mel: Float[Tensor, "b m t"]) -> Float[Tensor, "b s"]:
         """Waves in (-1, 1)."""
-        with _autocast(mel.device, self._compute):
+        compute: Compute = "fp32" if mel.device.type == "cpu" else self._compute
+        with _autocast(mel.device, compute):
             wave = self._generator(mel)
         return rearrange(wave.float(), "b 1 s -> b s")
 
