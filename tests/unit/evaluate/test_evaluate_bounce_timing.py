@@ -48,7 +48,7 @@ def test_onsets_are_found_where_they_are() -> None:
 def test_a_sound_made_from_the_truth_passes(truth: ClipTruth) -> None:
     result = bounce_timing(sounding(truth), RATE_HZ, truth, tolerance_seconds=0.05)
     assert (result.recall, result.precision) == (1, 1)
-    assert result.mean_lag_seconds == pytest.approx(0, abs=0.005)
+    assert result.mean_lag_seconds == pytest.approx(0, abs=0.01)
     assert result.level_correlation > 0.85
     assert result.strength_correlation > 0.85
 
