@@ -184,7 +184,7 @@ def test_joints_of_a_long_sound_do_not_show(
     from earsight.media.mux import write_video
 
     frame = torch.full((32, 32, 3), 90, dtype=torch.uint8)
-    write_video(tmp_path / "long.mp4", (frame for _ in range(35 * 25)), fps=Fraction(25))
+    write_video(tmp_path / "long.mp4", (frame for _ in range(20 * 25)), fps=Fraction(25))
     code, _, _ = run(
         capsys, "sound", tmp_path / "long.mp4", "--model", tiny_model, "--output", tmp_path / "o"
     )
@@ -193,7 +193,7 @@ def test_joints_of_a_long_sound_do_not_show(
     before = mel.unfold(1, 16, 1).mean(dim=-1)  # means of one column
     steps = (before[:, 16:] - before[:, :-16]).abs()
     level = (before.mean(dim=0)[16:] - before.mean(dim=0)[:-16]).abs()
-    joints = [53 * 16 - 16, 93 * 16 - 16, 133 * 16 - 16]
+    joints = [53 * 16 - 16, 93 * 16 - 16]
     for change in (steps.mean(dim=0), level):
         usual = change.quantile(0.99)
         assert all(change[joint - 2 : joint + 3].max() <= usual * 1.5 for joint in joints)
