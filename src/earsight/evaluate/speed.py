@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from earsight.checkpoints.blank import on_meta
 from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ
 from earsight.generate.decode import Compute, MelGANVocoder, decode_mel
 from earsight.generate.logits import SamplingConfig
@@ -64,9 +65,7 @@ class DecoderSpeed:
 
 def filled(network: Callable[[], nn.Module]) -> nn.Module:
     """A network with small random weights, made without running its own initialisation."""
-    with torch.device("meta"):
-        empty = network()
-    made = empty.to_empty(device="cpu")
+    made = on_meta(network).to_empty(device="cpu")
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in made.named_parameters():

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from earsight.checkpoints.blank import on_meta
 from earsight.checkpoints.keymap import load_strict
 from earsight.errors import InputError
 from earsight.extras import require
@@ -21,7 +22,7 @@ from earsight.models.bn_inception.published import config_from_entries as bn_con
 from earsight.parity import fill
 from earsight.parity.cases import NUMBER, Case
 from earsight.parity.compare import Row, Value, compare, equal
-from earsight.parity.loading import account_row, filled, meta_entries, on_meta
+from earsight.parity.loading import account_row, filled, meta_entries
 from earsight.parity.runners import Runner, must_be
 
 SINES = re.compile(

@@ -1,11 +1,10 @@
 """The product's loading path as golden cases use it: published entries, key map, our network."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from earsight.checkpoints.keymap import Account, KeyMap, load_strict, translate
 from earsight.errors import InputError
@@ -42,31 +41,6 @@ def meta_entries(case: Case) -> dict[str, Tensor]:
         )
         for name, shape in case.spec.items()
     }
-
-
-class _WithoutDraws(TorchFunctionMode):
-    """Skips random initialisation, which without memory behind a tensor has nothing to fill.
-
-    The first random draw on the meta device would import a compiler, which takes seconds.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        named = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return args[0] if args else named["tensor"]
-        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **named)
-
-
-def on_meta(build: Callable[[], Network]) -> Network:
-    """A network at full size without memory behind it."""
-    with torch.device("meta"), _WithoutDraws():
-        return build()
 
 
 def account_row(case: Case, accounts: Iterable[Account]) -> Iterator[Row]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from earsight.checkpoints.blank import on_meta
 from earsight.errors import InputError
 from earsight.losses.adversarial import hinge_discriminator_loss, softplus_discriminator_loss
 from earsight.models.mel_vqgan.discriminator import PatchDiscriminator
@@ -25,7 +26,7 @@ from earsight.models.vggishish.published import vggishish_keys
 from earsight.parity import fill
 from earsight.parity.cases import Case
 from earsight.parity.compare import Row, Value, compare
-from earsight.parity.loading import filled, gradient_norms, on_meta, own_by_published
+from earsight.parity.loading import filled, gradient_norms, own_by_published
 from earsight.parity.runners import Runner, must_be
 from earsight.parity.specvqgan_configs import (
     classifier_config,

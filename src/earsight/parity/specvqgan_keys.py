@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
+from earsight.checkpoints.blank import on_meta
 from earsight.checkpoints.keymap import Account, load_strict
 from earsight.models.mel_vqgan.discriminator import PatchDiscriminator
 from earsight.models.mel_vqgan.model import MelVQGAN
@@ -22,7 +23,7 @@ from earsight.models.vggishish.published import config_from_entries as classifie
 from earsight.models.vggishish.published import vggishish_keys
 from earsight.parity.cases import Case
 from earsight.parity.compare import Row
-from earsight.parity.loading import account_row, below, meta_entries, on_meta
+from earsight.parity.loading import account_row, below, meta_entries
 from earsight.parity.specvqgan_configs import judge_config, perceptual_config
 from earsight.parity.specvqgan_losses import DISCRIMINATOR, PERCEPTUAL
 from earsight.parity.specvqgan_transformer import FIRST_STAGE, TRANSFORMER
