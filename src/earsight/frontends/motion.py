@@ -8,6 +8,7 @@ Beat, 2018); a bounce, a blow and a stop show there, an even movement does not.
 Axes: t frames, g grid cells (row by row), c code columns, d channels.
 """
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -99,22 +100,25 @@ def motion_track(
     size. Raises InputError for a video without pictures.
     """
     config = config or MotionConfig()
-    powers: list[Float[Tensor, "5 g"]] = []
+    num_cells = 1 + config.grid_rows * config.grid_columns
+    # one growing array: small tensors kept between large short-lived ones would tear the heap
+    powers = array("f")
     breaks: list[bool] = []
     earlier = None
     for pixels in pictures:
         later = small_picture(pixels)
         if earlier is None:
-            powers.append(torch.zeros(5, 1 + config.grid_rows * config.grid_columns))
+            powers.extend([0.0] * (5 * num_cells))
             breaks.append(True)
         else:
             pair = pair_motion(earlier, later)
-            powers.append(_cell_powers(pair, config))
+            powers.extend(_cell_powers(pair, config).flatten().tolist())
             breaks.append(pair.is_broken)
         earlier = later
-    if not powers:
+    if not breaks:
         raise InputError("video has no pictures: motion needs at least one")
-    return _track(torch.stack(powers), torch.tensor(breaks), config)
+    rows = torch.tensor(powers, dtype=torch.float32).reshape(len(breaks), 5, num_cells)
+    return _track(rows, torch.tensor(breaks), config)
 
 
 def _cell_powers(pair: PairMotion, config: MotionConfig) -> Float[Tensor, "5 g"]:
