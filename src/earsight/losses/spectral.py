@@ -12,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-
 # the builtin carries no types
 _norm = cast(Callable[[Tensor], Tensor], torch.linalg.vector_norm)  # pyright: ignore[reportUnknownMemberType]
 
