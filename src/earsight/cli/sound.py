@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--top-k", type=int, metavar="K", help="draw from the K best codes")
     parser.add_argument("--top-p", type=float, metavar="P", help="draw from probability mass P")
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument(
+        "--temperature", type=float, help="default, with top-p: what suits the model, else 1"
+    )
     parser.add_argument("--greedy", action="store_true", help="always the most probable code")
     parser.add_argument(
         "--vocoder", default="auto", help="auto, griffin-lim, or a model's name or folder"
@@ -75,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         visual=args.visual,
     )
     model.class_index(request.class_name)
+    if not args.greedy and (args.temperature, args.top_k, args.top_p) == (None, None, None):
+        request = replace(request, sampling=model.default_sampling)
     tally = Tally("sound", as_json=args.json)
     taken: dict[str, Path] = {}
     for path in inputs:
@@ -179,7 +184,10 @@ def _request(args: argparse.Namespace) -> "SoundRequest":
     from earsight.generate.video_to_sound import SoundRequest
 
     sampling = SamplingConfig(
-        temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, greedy=args.greedy
+        temperature=1.0 if args.temperature is None else args.temperature,
+        top_k=args.top_k,
+        top_p=args.top_p,
+        greedy=args.greedy,
     )
     candidates = args.rank
     if candidates is None:

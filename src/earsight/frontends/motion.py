@@ -112,7 +112,7 @@ def motion_track(
             breaks.append(True)
         else:
             pair = pair_motion(earlier, later)
-            powers.extend(_cell_powers(pair, config).flatten().tolist())
+            powers.extend(float(power) for power in _cell_powers(pair, config).flatten())
             breaks.append(pair.is_broken)
         earlier = later
     if not breaks:

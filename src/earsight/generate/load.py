@@ -14,6 +14,7 @@ from earsight.generate.bundles import BUNDLED, CONVERTED, build_network, open_bu
 from earsight.generate.codec import Codec
 from earsight.generate.conditions import VisualKind
 from earsight.generate.decode import Compute, GriffinLimVocoder, MelGANVocoder, Vocoder
+from earsight.generate.logits import SamplingConfig
 from earsight.generate.sound_model import SoundModel
 from earsight.generate.video_to_sound import VideoToSound
 from earsight.models.mel_vqgan.config import MelVQGANConfig
@@ -24,6 +25,7 @@ from earsight.models.token_gpt.config import TokenGPTConfig
 from earsight.models.token_gpt.engine import TokenEngine
 from earsight.models.token_gpt.model import TokenGPT
 from earsight.nn.packed_linear import Precision
+from earsight.settings import from_plain
 
 VOCODER_NAME = "melgan-vggsound"
 VISUAL_KINDS: tuple[VisualKind, ...] = ("motion", "resnet50", "bn_inception", "noise", "none")
@@ -112,6 +114,7 @@ def load_pipeline(
         visual=visual or _visual(extra, transformer.config),
         class_names=tuple(str(name) for name in _listed(extra.get("class_names"))),
         lead_frames=int(extra.get("lead_frames", 0)),
+        default_sampling=from_plain(SamplingConfig, extra.get("sampling", {})),
         compute=options.compute,
     )
 

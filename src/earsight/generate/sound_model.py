@@ -41,7 +41,7 @@ class SoundModel:
             seed=seed,
             class_name=class_name,
             num_candidates=num_candidates,
-            sampling=sampling or SamplingConfig(),
+            sampling=sampling or self.pipeline.default_sampling,
         )
         return self.sounds(source, request, SourceOptions(duration_seconds=duration_seconds))[0]
 

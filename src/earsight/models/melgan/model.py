@@ -3,7 +3,6 @@
 Axes: b clips, m mel bands, t frames, s samples, c channels.
 """
 
-
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
