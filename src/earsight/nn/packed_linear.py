@@ -63,7 +63,7 @@ class PackedLinear:
             case "bf16":
                 return self._tiles(x.bfloat16())
             case "int8":
-                return self._int8(_padded(x, _LEAST_ROWS).bfloat16())[:num_rows]
+                return self._int8(x.bfloat16())
 
     def prefix(self, x: Float[Tensor, "r i"]) -> Float[Tensor, "r o"]:
         """The same map for the many rows of one clip, by the kernel that is fastest for them.
