@@ -75,7 +75,7 @@ def test_best_of_a_few_is_one_of_them(
     )  # fmt: skip
     assert code == 0
     output = json.loads(out)["items"][0]["outputs"][0]
-    assert -1 <= output["score"] <= 1
+    assert -2 <= output["score"] <= 1
     origin = read_provenance(tmp_path / "square.wav")
     assert origin is not None
     assert origin.settings["candidates"] == 3

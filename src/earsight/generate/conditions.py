@@ -4,6 +4,7 @@ Axes: n frames, f feature tokens of one window, w feature width.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -142,6 +143,18 @@ class NoConditions:
     def window(self, column: int) -> None:
         """Nothing."""
         del column
+
+
+def never_still(track: MotionTrack) -> MotionTrack:
+    """The track with its energy lifted so that its loudest twentieth reaches STILL_ENERGY.
+
+    A video in which hardly anything moves (an engine, a crowd far away) still has a sound; one that
+    moves is left as it is.
+    """
+    strength = torch.maximum(track.energy, track.onset).sort().values
+    high = float(strength[int(0.95 * (len(strength) - 1))])
+    lift = max(0.0, STILL_ENERGY - high)
+    return replace(track, energy=(track.energy + lift).clamp(max=1))
 
 
 def still_track(seconds: float) -> MotionTrack:

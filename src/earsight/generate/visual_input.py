@@ -11,7 +11,12 @@ from torch import Tensor
 from earsight.errors import InputError
 from earsight.frontends.motion import MotionTrack, motion_track, with_clip_gain
 from earsight.frontends.visual_features import FEATURE_FPS
-from earsight.generate.conditions import Conditions, FeatureConditions, still_track
+from earsight.generate.conditions import (
+    Conditions,
+    FeatureConditions,
+    never_still,
+    still_track,
+)
 from earsight.generate.frame_networks import FEATURE_RATE, FrameNetwork
 from earsight.media.image import read_image
 from earsight.media.video import FpsFilter, FrameRule, probe, stream_frames
@@ -66,9 +71,10 @@ class VideoInput(VisualInput):
         return self._seconds
 
     def motion(self) -> MotionTrack:
-        """Motion of the picture, brought to a common strength."""
+        """Motion of the picture, brought to a common strength and never quite still."""
         if self._motion is None:
-            self._motion = with_clip_gain(motion_track(self._frames(_RULE)))
+            measured = motion_track(self._frames(_RULE))
+            self._motion = never_still(with_clip_gain(measured))
         return self._motion
 
     def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:

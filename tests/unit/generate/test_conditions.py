@@ -1,6 +1,7 @@
 """Every window sees its own stretch of the picture, in memory that does not grow."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from earsight.generate.conditions import (
     FeatureConditions,
     MotionConditions,
     NoiseConditions,
+    never_still,
     still_track,
 )
 from earsight.generate.rank import loudness_follows_motion
@@ -77,6 +79,17 @@ def test_motion_windows_move_with_time() -> None:
     assert source.window(int(31 / COLUMN_SECONDS))[:, :4].min().item() == 1.0
 
 
+def test_a_video_that_hardly_moves_is_lifted_and_a_lively_one_is_not() -> None:
+    track = still_track(5.0)
+    weak = replace(track, energy=track.energy * 0.1)
+    weak.energy[10] = 0.2
+    lifted = never_still(weak)
+    assert lifted.energy.median().item() == pytest.approx(0.5)
+    assert (lifted.energy - weak.energy).std().item() < 1e-6
+    lively = replace(track, onset=(torch.arange(len(track.onset)) % 5 == 0).float())
+    assert torch.equal(never_still(lively).energy, lively.energy)
+
+
 def test_noise_belongs_to_the_item() -> None:
     def noise(item: int) -> Tensor:
         return NoiseConditions(item_generator(1, item, "noise"), num_samples=1, width=8).window(0)
@@ -95,3 +108,4 @@ def test_the_score_prefers_sound_that_follows() -> None:
     assert scores[0].item() > 0.9
     assert scores[1].item() < -0.9
     assert scores[2].item() == 0
+    assert loudness_follows_motion(following * 0.05, motion).item() < 0
