@@ -1,4 +1,5 @@
-# make demo             a silent clip gets its sound; CLIP=path/to/video.mp4 takes another clip
+# make demo             a silent clip gets its sound; CLIP=path/to/video.mp4 takes another clip,
+#                       SEED=N another draw
 # make test             the tests
 # make lint             style, formatting and types
 # make distclean        remove the virtual environment
@@ -6,6 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
 CLIP ?= src/earsight/demo/bouncing_ball.mp4
+SEED ?= 2
 export PYTHON
 
 REQUIREMENTS = pyproject.toml constraints.txt .ci/install
@@ -13,7 +15,7 @@ REQUIREMENTS = pyproject.toml constraints.txt .ci/install
 .PHONY: demo test lint distclean
 
 demo: $(VENV)/.has-media
-	@$(VENV)/bin/earsight sound "$(CLIP)" --output "$(OUT)" --overwrite
+	@$(VENV)/bin/earsight sound "$(CLIP)" --seed $(SEED) --output "$(OUT)" --overwrite
 	@$(VENV)/bin/python benchmarks/bounce_timing.py "$(CLIP)" "$(OUT)"
 	@printf '\nThe clip with its sound, and the sound alone, lie in %s\n' "$(abspath $(OUT))"
 

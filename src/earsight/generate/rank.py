@@ -5,7 +5,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-
 AUDIBLE = 0.2
 """Mean of the [0, 1] log spectrogram that the loudest twentieth of a sample must reach."""
 
