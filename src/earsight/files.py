@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from earsight.errors import InputError
 
 
 @contextmanager
-def staged(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def staged(path: Path, *, overwrite: bool = False) -> Generator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
 
     The temporary name keeps the suffix, since writers choose a format by it. On any exception,
