@@ -34,7 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duration", type=float, metavar="S", help="seconds (default: all)")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="sounds per input")
     parser.add_argument(
-        "--rank", type=int, default=None, metavar="N", help="keep the best of N candidates"
+        "--rank",
+        type=int,
+        default=None,
+        metavar="N",
+        help="keep the best of N candidates (bundled model: 4)",
     )
     parser.add_argument("--class", dest="class_name", metavar="NAME", help="what is heard")
     parser.add_argument("--prime", type=Path, metavar="AUDIO", help="begin with this sound")
@@ -191,8 +195,8 @@ def _request(args: argparse.Namespace) -> "SoundRequest":
     )
     candidates = args.rank
     if candidates is None:
-        # without a class the model chooses: the best of a few is worth the wait
-        candidates = 4 if args.model == "bundled" and args.class_name is None else 1
+        # the small model's drafts differ much: the best of a few is worth the wait
+        candidates = 4 if args.model == "bundled" else 1
     return SoundRequest(
         seed=args.seed,
         num_samples=args.samples,

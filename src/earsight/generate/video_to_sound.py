@@ -124,7 +124,7 @@ class VideoToSound:
         return max(1, math.ceil((seconds - lead_seconds) / COLUMN_SECONDS))
 
     def class_index(self, class_name: str | None) -> int | None:
-        """Row of a class; None for models without classes.
+        """Row of a class, by name, number or a part that fits one name; None without classes.
 
         Raises InputError for an unknown name, or none where the model cannot do without.
         """
@@ -143,6 +143,9 @@ class VideoToSound:
         for index, name in enumerate(self.class_names):
             if wanted in (name.lower(), str(index)):
                 return index
+        near = [index for index, name in enumerate(self.class_names) if wanted in name.lower()]
+        if len(near) == 1:
+            return near[0]
         raise InputError(f"unknown class '{class_name}': choose one of {self._class_list()}")
 
     def sample(
