@@ -18,7 +18,14 @@ from torch import Tensor
 from earsight.errors import InputError
 from earsight.files import staged
 from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ, log_mel, to_model
-from earsight.generate.decode import DECODE_COLUMNS, Compute, Vocoder, stream_mel, stream_wave
+from earsight.generate.decode import (
+    DECODE_COLUMNS,
+    Compute,
+    Vocoder,
+    cut_to_length,
+    stream_mel,
+    stream_wave,
+)
 from earsight.generate.grid import to_grid, to_sequence
 from earsight.media.audio import Waveform
 from earsight.models.mel_vqgan.model import MelVQGAN
@@ -111,14 +118,8 @@ class Codec:
             )
         device = next(self.codebook.parameters()).device
         grid = to_grid(coded.codes[None], rows=coded.rows).to(device)
-        left = coded.num_samples
-        for piece in stream_wave(
-            self.vocoder, stream_mel(self.codebook, grid, compute=self.compute)
-        ):
-            wave = piece[:, :left].cpu()
-            left -= wave.shape[1]
-            if wave.shape[1]:
-                yield Waveform(wave, MEL_RATE_HZ)
+        mels = stream_mel(self.codebook, grid, compute=self.compute)
+        yield from cut_to_length(stream_wave(self.vocoder, mels), coded.num_samples)
 
     @torch.inference_mode()
     def _grids(self, samples: Tensor, num_columns: int) -> Iterator[Int[Tensor, "1 r _"]]:

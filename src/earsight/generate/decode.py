@@ -12,8 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from earsight.frontends.griffin_lim import mel_to_wave
-from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, from_model
+from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ, from_model
 from earsight.generate.windows import window_starts
+from earsight.media.audio import Waveform
 from earsight.models.mel_vqgan.model import MelVQGAN
 from earsight.models.melgan.model import MelGANGenerator, fold_weight_norm
 
@@ -166,6 +167,21 @@ def stream_wave(
         yield piece
         first = max(0, end - margin)
         buffer, before = buffer[:, :, first:], end - first
+
+
+def cut_to_length(pieces: Iterable[Float[Tensor, "1 _"]], num_samples: int) -> Iterator[Waveform]:
+    """Pieces of one sound at 22050 Hz as waveforms on the CPU, `num_samples` long in all.
+
+    What is missing at the end is silence.
+    """
+    left = num_samples
+    for piece in pieces:
+        wave = piece[:, :left].cpu()
+        left -= wave.shape[1]
+        if wave.shape[1]:
+            yield Waveform(wave, MEL_RATE_HZ)
+    if left:
+        yield Waveform(torch.zeros(1, left), MEL_RATE_HZ)
 
 
 def _faded(tail: Tensor, piece: Tensor) -> Tensor:

@@ -67,14 +67,7 @@ def load(
     pipeline = load_pipeline(
         source, device=device, precision=precision, vocoder=vocoder, visual=visual
     )
-    codec = Codec(
-        name=pipeline.name,
-        weights_sha256=pipeline.codebook_sha256,
-        codebook=pipeline.codebook,
-        vocoder=pipeline.vocoder,
-        compute=pipeline.compute,
-    )
-    return SoundModel(pipeline, codec)
+    return SoundModel(pipeline, pipeline.codec)
 
 
 def load_pipeline(
@@ -156,8 +149,8 @@ def _vocoder(bundle: Bundle, options: LoadOptions, device: torch.device) -> Voco
     if wanted == "griffin-lim":
         return GriffinLimVocoder()
     if wanted != "auto":
-        part = next(iter(open_bundle(wanted).parts.values()))
-        part = open_bundle(wanted).parts.get("vocoder", part)
+        parts = open_bundle(wanted).parts
+        part = parts.get("vocoder", next(iter(parts.values())))
     elif part is None and (cache_dir() / CONVERTED / VOCODER_NAME).is_dir():
         part = next(iter(open_bundle(VOCODER_NAME).parts.values()))
     if part is None:

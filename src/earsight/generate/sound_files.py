@@ -1,5 +1,6 @@
 """Inputs to sounding files: what `earsight sound` does with one video or picture."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +13,14 @@ from torch import Tensor
 from earsight.errors import ConfigError, InputError, MediaError
 from earsight.files import refuse_existing
 from earsight.frontends.motion import COLUMN_SECONDS
-from earsight.frontends.specvqgan_mel import MEL_RATE_HZ
-from earsight.generate.codec import Codec
+from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ
 from earsight.generate.video_to_sound import SampledCodes, SoundRequest, VideoToSound
 from earsight.generate.visual_input import PictureInput, VideoInput, VisualInput
 from earsight.media.audio import Waveform, read_audio, stream_audio
 from earsight.media.mux import fitting_suffix, replace_soundtrack
 from earsight.media.provenance import Provenance, package_version, write_sidecar
 from earsight.media.wave_write import write_audio
+from earsight.units import amplitude_to_db
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 PICTURE_SECONDS = 53 * COLUMN_SECONDS
@@ -94,19 +95,12 @@ def with_given_sound(
     """
     if options.prime is None and options.keep_seconds is None:
         return request
-    codec = Codec(
-        name=model.name,
-        weights_sha256=model.codebook_sha256,
-        codebook=model.codebook,
-        vocoder=model.vocoder,
-        compute=model.compute,
-    )
     given = options.prime or path
     wave = read_audio(given, rate_hz=MEL_RATE_HZ, mono=True)
-    lead = model.lead_frames * 256
+    lead = model.lead_frames * MEL_HOP_SAMPLES
     if wave.num_samples <= lead:
         raise MediaError(f"{given} has {wave.seconds:.3f} s of sound, too short to start from")
-    codes = codec.encode(Waveform(wave.samples[:, lead:], wave.rate_hz)).codes
+    codes = model.codec.encode(Waveform(wave.samples[:, lead:], wave.rate_hz)).codes
     if options.keep_seconds is not None:
         return replace(request, kept=codes, keep_seconds=options.keep_seconds)
     return replace(request, prime=codes)
@@ -244,8 +238,7 @@ class LevelMeter:
     @property
     def loudness_db(self) -> float:
         """RMS level in dB relative to full scale; -120 for silence."""
-        power = self._power / max(1, self._count)
-        return 10 * torch.tensor(max(power, 1e-12)).log10().item()
+        return amplitude_to_db(math.sqrt(self._power / max(1, self._count)))
 
 
 def joined(pieces: Iterator[Waveform]) -> Waveform:

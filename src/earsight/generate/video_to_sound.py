@@ -16,6 +16,7 @@ from earsight.errors import ConfigError, InputError
 from earsight.frontends.motion import COLUMN_SECONDS, MotionTrack, motion_features
 from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ
 from earsight.generate.attention_maps import full_attention
+from earsight.generate.codec import Codec
 from earsight.generate.conditions import (
     Conditions,
     MotionConditions,
@@ -23,7 +24,14 @@ from earsight.generate.conditions import (
     NoiseConditions,
     VisualKind,
 )
-from earsight.generate.decode import Compute, Vocoder, decode_mel, stream_mel, stream_wave
+from earsight.generate.decode import (
+    Compute,
+    Vocoder,
+    cut_to_length,
+    decode_mel,
+    stream_mel,
+    stream_wave,
+)
 from earsight.generate.frame_networks import FrameNetwork, frame_network
 from earsight.generate.grid import to_grid
 from earsight.generate.logits import SamplingConfig
@@ -118,6 +126,17 @@ class VideoToSound:
         self.compute: Compute = compute
         self._network: FrameNetwork | None = None
 
+    @property
+    def codec(self) -> Codec:
+        """The codebook and vocoder as a codec."""
+        return Codec(
+            name=self.name,
+            weights_sha256=self.codebook_sha256,
+            codebook=self.codebook,
+            vocoder=self.vocoder,
+            compute=self.compute,
+        )
+
     def num_columns(self, seconds: float) -> int:
         """Code columns that cover a picture of this length."""
         lead_seconds = self.lead_frames * MEL_HOP_SAMPLES / MEL_RATE_HZ
@@ -185,14 +204,8 @@ class VideoToSound:
 
     def waves(self, codes: Int[Tensor, " n"], *, seconds: float) -> Iterator[Waveform]:
         """Sound of codes, piece by piece, exactly as long as asked for."""
-        left = round(seconds * MEL_RATE_HZ)
-        for piece in stream_wave(self.vocoder, self._mels(codes)):
-            wave = piece[:, :left].cpu()
-            left -= wave.shape[1]
-            if wave.shape[1]:
-                yield Waveform(wave, MEL_RATE_HZ)
-        if left:
-            yield Waveform(torch.zeros(1, left), MEL_RATE_HZ)
+        pieces = stream_wave(self.vocoder, self._mels(codes))
+        yield from cut_to_length(pieces, round(seconds * MEL_RATE_HZ))
 
     def mel(self, codes: Int[Tensor, " n"]) -> Float[Tensor, "m t"]:
         """Spectrogram in [0, 1] of codes, whole."""
