@@ -28,7 +28,7 @@ PLAIN = st.recursive(
         st.lists(inner, max_size=4)
         | st.tuples(inner, inner)
         | st.dictionaries(st.text(max_size=5) | st.integers(-9, 9), inner, max_size=4)
-        | st.sets(st.integers(), max_size=3)
+        | st.sets(st.integers(-(2**63), 2**63), max_size=3)
         | st.frozensets(st.text(max_size=3), max_size=3)
     ),
     max_leaves=12,
@@ -45,6 +45,12 @@ def interpret(content: bytes) -> Any:
 @given(value=PLAIN, protocol=st.integers(0, 5))
 def test_plain_values_agree_with_the_standard_reader(value: Any, protocol: int) -> None:
     assert interpret(pickle.dumps(value, protocol)) == value
+
+
+def test_a_set_or_key_of_a_very_long_number_is_refused() -> None:
+    for value in ({2**64}, {2**64: 1}, {-(2**70)}):
+        with pytest.raises(WeightsError, match="more than 64 bits"):
+            interpret(pickle.dumps(value, 4))
 
 
 def test_known_containers_become_plain_ones() -> None:
