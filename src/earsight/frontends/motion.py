@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from earsight.errors import ConfigError, InputError
+from earsight.frontends.column_rows import ROWS_PER_COLUMN, column_rows
 from earsight.frontends.motion_fields import (
     SMALL_WIDTH,
     PairMotion,
@@ -27,8 +28,7 @@ from earsight.frontends.motion_fields import (
 )
 
 MOTION_FPS = 21.5
-COLUMN_SECONDS = 16 * 256 / 22050
-FRAMES_PER_COLUMN = 4
+FRAMES_PER_COLUMN = ROWS_PER_COLUMN
 FEATURES_PER_COLUMN = 2 * FRAMES_PER_COLUMN
 ONSET_MARGIN = 1.5  # over the mean around: trembling, water and falling are no onsets
 ONSET_FLOOR_WIDTHS = 0.01
@@ -201,10 +201,5 @@ def motion_features(
     All values lie in [0, 1]; times outside the video give 0. Only the whole picture's values
     are used, not the grid's.
     """
-    slots = torch.arange(num_columns * FRAMES_PER_COLUMN, dtype=torch.float64)
-    times = start_seconds + slots * (COLUMN_SECONDS / FRAMES_PER_COLUMN)
-    frames = (times * track.fps + 0.5).floor().long()
-    inside = (frames >= 0) & (frames < track.num_frames)
-    frames = frames.clamp(0, track.num_frames - 1)
-    both = torch.stack([track.energy, track.onset]).float()[:, frames] * inside
-    return rearrange(both, "k (c j) -> c (k j)", j=FRAMES_PER_COLUMN)
+    both = torch.stack([track.energy, track.onset], dim=1).float()
+    return column_rows(both, num_columns=num_columns, start_seconds=start_seconds, fps=track.fps)

@@ -12,7 +12,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from earsight.errors import InputError
-from earsight.frontends.motion import COLUMN_SECONDS, MotionTrack, motion_features
+from earsight.frontends.column_rows import COLUMN_SECONDS
+from earsight.frontends.motion import MotionTrack, motion_features
 from earsight.frontends.visual_features import (
     CLIP_ROWS,
     FEATURE_FPS,

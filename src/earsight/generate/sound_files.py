@@ -12,7 +12,7 @@ from torch import Tensor
 
 from earsight.errors import ConfigError, InputError, MediaError
 from earsight.files import refuse_existing
-from earsight.frontends.motion import COLUMN_SECONDS
+from earsight.frontends.column_rows import COLUMN_SECONDS
 from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ
 from earsight.generate.video_to_sound import SampledCodes, SoundRequest, VideoToSound
 from earsight.generate.visual_input import PictureInput, VideoInput, VisualInput

@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from earsight.errors import ConfigError, InputError
-from earsight.frontends.motion import COLUMN_SECONDS, MotionTrack, motion_features
+from earsight.frontends.column_rows import COLUMN_SECONDS
+from earsight.frontends.motion import MotionTrack, motion_features
 from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ
 from earsight.generate.attention_maps import full_attention
 from earsight.generate.codec import Codec
