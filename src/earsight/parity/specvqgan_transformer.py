@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from earsight.errors import InputError
 from earsight.generate.attention_maps import StepAttention, full_attention, step_attention
@@ -20,6 +19,7 @@ from earsight.generate.grid import to_grid, to_sequence
 from earsight.generate.logits import SamplingConfig, code_probabilities
 from earsight.generate.sampler import FREE, Condition, sample_codes
 from earsight.generate.windows import sample_sliding
+from earsight.losses.codes import code_loss
 from earsight.models.mel_vqgan.model import MelVQGAN
 from earsight.models.mel_vqgan.published import MODEL_KEYS
 from earsight.models.token_gpt.engine import TokenEngine
@@ -158,7 +158,7 @@ class SamplerRun:
 
     def loss(self, logits: Float[Tensor, "b n k"]) -> Float[Tensor, ""]:
         """Mean cross-entropy over all codes."""
-        return functional.cross_entropy(logits.flatten(0, 1), self.codes.flatten())
+        return code_loss(logits, self.codes)
 
     def gradient_norms(self) -> list[float]:
         """Norms of the loss's gradients, in the stored order of names."""

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from earsight.checkpoints.keymap import load_strict
 from earsight.errors import InputError
 from earsight.frontends import melgan_speech_mel
-from earsight.losses.adversarial import generator_loss, hinge_discriminator_loss
+from earsight.losses.vocoder import adversarial_loss, discriminator_loss, feature_matching_loss
 from earsight.models.melgan.config import DiscriminatorConfig, MelGANConfig
-from earsight.models.melgan.discriminator import Judgement, MultiScaleDiscriminator
+from earsight.models.melgan.discriminator import MultiScaleDiscriminator
 from earsight.models.melgan.model import MelGANGenerator
 from earsight.models.melgan.published import (
     config_from_entries,
@@ -67,14 +66,14 @@ def run_discriminator(case: Case) -> Iterator[Row]:
         for scale, layers in enumerate(judged_real.features)
         for layer, features in enumerate(layers)
     }
-    of_discriminator = discriminator_step_loss(judged_real, judged_fake)
+    of_discriminator = discriminator_loss(judged_real.logits, judged_fake.logits)
     of_discriminator.backward(retain_graph=True)  # pyright: ignore[reportUnknownMemberType]
     norms = {
         name: gradient_norms(network, keys, entries, [name])[0]
         for name in fill.table(case.spec.get("grad_norms_of_loss_D"))
     }
-    adversarial = sum(map(generator_loss, judged_fake.logits), torch.zeros(()))
-    matching = feature_matching_loss(judged_real, judged_fake, config)
+    adversarial = adversarial_loss(judged_fake.logits)
+    matching = feature_matching_loss(judged_real.features, judged_fake.features)
     of_generator = adversarial + float(official.get("lambda_feat", 10)) * matching
     (gradient,) = torch.autograd.grad(of_generator, fake)
     outputs["losses"] = torch.stack([of_discriminator, adversarial, matching, of_generator])
@@ -115,25 +114,6 @@ def run_discriminator_keys(case: Case) -> Iterator[Row]:
     )
     network = MultiScaleDiscriminator(config).to("meta")
     yield from account_row(case, [load_strict(network, entries, discriminator_keys(config))])
-
-
-def discriminator_step_loss(real: Judgement, fake: Judgement) -> Tensor:
-    """Sum over scales of both mean hinges (not their half)."""
-    pairs = zip(real.logits, fake.logits, strict=True)
-    return sum((2 * hinge_discriminator_loss(r, f) for r, f in pairs), torch.zeros(()))
-
-
-def feature_matching_loss(real: Judgement, fake: Judgement, config: DiscriminatorConfig) -> Tensor:
-    """Mean distance of all features but the logits, the real side detached.
-
-    Source: MelGAN, sec. 2.3; the factor 4 / (layers + 1) is the official script's.
-    """
-    distances = [
-        (ours - theirs.detach()).abs().mean()
-        for of_real, of_fake in zip(real.features, fake.features, strict=True)
-        for theirs, ours in zip(of_real[:-1], of_fake[:-1], strict=True)
-    ]
-    return sum(distances, torch.zeros(())) * 4 / (config.num_layers + 1) / config.num_scales
 
 
 def run_speech_mel(case: Case) -> Iterator[Row]:
