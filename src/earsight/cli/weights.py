@@ -202,12 +202,13 @@ def _convert(source: str, args: argparse.Namespace) -> dict[str, Any]:
 def _class_names(parts: "tuple[FittedPart, ...]") -> Mapping[str, object]:
     """Names of the classes where a network knows as many as a corpus has."""
     from earsight.data.corpora import vas, vggsound
+    from earsight.models.melception.config import MelceptionConfig
     from earsight.models.token_gpt.config import TokenGPTConfig
     from earsight.models.vggishish.config import VGGishishConfig
 
     for part in parts:
         config = part.config
-        knows = isinstance(config, VGGishishConfig) or (
+        knows = isinstance(config, VGGishishConfig | MelceptionConfig) or (
             isinstance(config, TokenGPTConfig) and config.has_class
         )
         for names in (vggsound.class_names(), vas.CLASS_NAMES):
