@@ -1,13 +1,11 @@
 """Golden cases of MelGAN: generator, discriminator with its losses, and the speech spectrogram."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
 from earsight.checkpoints.keymap import load_strict
-from earsight.errors import InputError
 from earsight.frontends import melgan_speech_mel
 from earsight.losses.vocoder import adversarial_loss, discriminator_loss, feature_matching_loss
 from earsight.models.melgan.config import DiscriminatorConfig, MelGANConfig
@@ -15,6 +13,7 @@ from earsight.models.melgan.discriminator import MultiScaleDiscriminator
 from earsight.models.melgan.model import MelGANGenerator
 from earsight.models.melgan.published import (
     config_from_entries,
+    discriminator_config_from_entries,
     discriminator_keys,
     generator_keys,
 )
@@ -100,18 +99,7 @@ def discriminator_config(official: Mapping[str, Any]) -> DiscriminatorConfig:
 def run_discriminator_keys(case: Case) -> Iterator[Row]:
     """Strict load of published discriminators at full size."""
     entries = meta_entries(case)
-    layers = {int(n[1]) for n in (re.search(r"layer_(\d+)\.", name) for name in entries) if n}
-    scales = {name.split(".")[1] for name in entries}
-    first = "model.disc_0.model.layer_0.1.bias"
-    strided = "model.disc_0.model.layer_1.0.weight_v"
-    if first not in entries or strided not in entries:
-        raise InputError(f"expected the entries {first} and {strided} of a MelGAN discriminator")
-    config = DiscriminatorConfig(
-        num_scales=len(scales),
-        channels=entries[first].shape[0],
-        num_layers=max(layers) - 2,
-        factor=(entries[strided].shape[2] - 1) // 10,
-    )
+    config = discriminator_config_from_entries(entries)
     network = MultiScaleDiscriminator(config).to("meta")
     yield from account_row(case, [load_strict(network, entries, discriminator_keys(config))])
 

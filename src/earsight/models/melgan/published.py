@@ -1,5 +1,6 @@
 """Entry names of the official vocoder files, and their sizes read off the entries."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from torch import Tensor
@@ -9,6 +10,8 @@ from earsight.errors import WeightsError
 from earsight.models.melgan.config import DiscriminatorConfig, MelGANConfig
 
 _MEL_INPUT = "model.1.weight_v"
+_FIRST_LAYER = "model.disc_0.model.layer_0.1.bias"
+_STRIDED_LAYER = "model.disc_0.model.layer_1.0.weight_v"
 
 
 def generator_keys(config: MelGANConfig) -> KeyMap:
@@ -75,6 +78,26 @@ def config_from_entries(entries: Mapping[str, Tensor]) -> MelGANConfig:
         channels=width >> len(ratios),
         num_residual_layers=num_residual_layers,
         ratios=tuple(ratios),
+    )
+
+
+def discriminator_config_from_entries(entries: Mapping[str, Tensor]) -> DiscriminatorConfig:
+    """Sizes of official discriminators read off their entries' shapes.
+
+    Raises WeightsError when the entries are not those of MelGAN's discriminators.
+    """
+    missing = [name for name in (_FIRST_LAYER, _STRIDED_LAYER) if name not in entries]
+    if missing or entries[_STRIDED_LAYER].ndim != 3:
+        raise WeightsError(
+            f"MelGAN's discriminators have entries {_FIRST_LAYER} and {_STRIDED_LAYER} of 3 axes, "
+            f"this file has {len(entries)} others: expected netD.pt"
+        )
+    layers = {int(n[1]) for n in (re.search(r"layer_(\d+)\.", name) for name in entries) if n}
+    return DiscriminatorConfig(
+        num_scales=len({name.split(".")[1] for name in entries}),
+        channels=entries[_FIRST_LAYER].shape[0],
+        num_layers=max(layers) - 2,
+        factor=(entries[_STRIDED_LAYER].shape[2] - 1) // 10,
     )
 
 
