@@ -13,6 +13,8 @@ from earsight.data.foley_room.canvas import Canvas, Window, disc, smooth_step, s
 from earsight.data.foley_room.room import Camera, Colour
 
 Material = Literal["wood", "metal", "glass"]
+Shape = Literal["ball", "block"]
+SHAPES: tuple[Shape, ...] = ("ball", "block")
 MATERIALS: tuple[Material, ...] = ("wood", "metal", "glass")
 LIGHT = np.array([-0.45, 0.75, 0.49])  # from the left, above, and the eye's side; length 1
 FLOOR_SHINE = 0.16
@@ -22,11 +24,17 @@ DUST_COLOUR = np.array([0.75, 0.68, 0.58])
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BallLook:
-    """Material, colour (linear light) and size in metres."""
+    """Material, colour (linear light) and size in metres; a block's `radius` is half its side."""
 
     material: Material
     colour: Colour
     radius: float
+    shape: Shape = "ball"
+
+    @property
+    def reach(self) -> float:
+        """How far the outline goes from the middle, in radii."""
+        return 1.0 if self.shape == "ball" else 1.42
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,18 +71,20 @@ def paint_shadow(
 def paint_ball(
     canvas: Canvas, camera: Camera, look: BallLook, x: float, height: float, z: float, angle: float
 ) -> None:
-    """Paint a ball and, below it, its pale reflection in the floor."""
+    """Paint a ball or block and, below it, its pale reflection in the floor."""
     radius = look.radius * camera.scale(z)
+    reach = look.reach * radius + 1
     column, row = camera.project(x, height + look.radius, z)
     mirrored = camera.project(x, -height - look.radius, z)[1]
-    if window := canvas.window(column, mirrored, radius + 1, radius + 1):
+    if window := canvas.window(column, mirrored, reach, reach):
         flipped = Window(window.rows, window.columns, window.right, -window.down)
         fading = np.exp(-2.2 * height) * smooth_step(1.1 + flipped.down / radius)
         colour, _ = _surface(canvas, flipped, look, radius, angle)
-        canvas.cover(window, colour, FLOOR_SHINE * disc(window, radius) * fading)
-    if window := canvas.window(column, row, radius + 1, radius + 1):
+        outline = _outline(flipped, look, radius, angle)
+        canvas.cover(window, colour, FLOOR_SHINE * outline * fading)
+    if window := canvas.window(column, row, reach, reach):
         colour, opacity = _surface(canvas, window, look, radius, angle)
-        canvas.cover(window, colour, opacity * disc(window, radius))
+        canvas.cover(window, colour, opacity * _outline(window, look, radius, angle))
 
 
 def paint_dust(canvas: Canvas, camera: Camera, dust: Dust, time_seconds: float) -> None:
@@ -97,8 +107,10 @@ def paint_dust(canvas: Canvas, camera: Camera, dust: Dust, time_seconds: float) 
 def _surface(
     canvas: Canvas, window: Window, look: BallLook, radius: float, angle: float
 ) -> tuple[Float[np.ndarray, "y x 3"], Float[np.ndarray, "y x"]]:
-    """Colour and opacity of a ball seen through a window around its middle."""
+    """Colour and opacity of a body seen through a window around its middle."""
     right, up = window.right / radius, -window.down / radius
+    if look.shape == "block":
+        right, up = _block_slopes(right, up, angle)
     beyond = np.maximum(1.0, np.hypot(right, up))
     right, up = right / beyond, up / beyond
     near = np.sqrt(np.maximum(0.0, 1 - right**2 - up**2))
@@ -117,6 +129,33 @@ def _surface(
         case "glass":
             behind = canvas.under(window)[::-1, ::-1]
             return _glass(base, behind, facing, glint, up, near, turned_up), opaque
+
+
+def _outline(
+    window: Window, look: BallLook, radius: float, angle: float
+) -> Float[np.ndarray, "y x"]:
+    if look.shape == "ball":
+        return disc(window, radius)
+    across, along = _turned(window.right, -window.down, angle)
+    return np.clip(radius - np.maximum(np.abs(across), np.abs(along)) + 0.5, 0, 1)
+
+
+def _turned(
+    right: Float[np.ndarray, "y x"], up: Float[np.ndarray, "y x"], angle: float
+) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
+    """Coordinates in a frame that is turned clockwise."""
+    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    return right * cosine - up * sine, right * sine + up * cosine
+
+
+def _block_slopes(
+    right: Float[np.ndarray, "y x"], up: Float[np.ndarray, "y x"], angle: float
+) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
+    """Normals of a cushion: nearly flat, steep at the edges of a turned square."""
+    across, along = _turned(np.clip(right, -1.5, 1.5), np.clip(up, -1.5, 1.5), angle)
+    across = 0.25 * across + 0.55 * np.sign(across) * np.minimum(1.0, across**8)
+    along = 0.25 * along + 0.55 * np.sign(along) * np.minimum(1.0, along**8)
+    return _turned(across, along, -angle)
 
 
 def _wood(

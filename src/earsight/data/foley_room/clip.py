@@ -57,11 +57,16 @@ class PictureSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SoundEvent:
-    """Something that is heard: when, of which class, and how hard (impact speed in m/s)."""
+    """Something that is heard: when, of which class, and how hard.
+
+    `strength` is 1 for the loudest event its class can make; `impact_speed` is in m/s, and 0
+    where nothing collides.
+    """
 
     time_seconds: float
     sound_class: str
-    impact_speed: float
+    impact_speed: float = 0.0
+    strength: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +74,9 @@ class ClipTruth:
     """What is true of a clip because the renderer made it so.
 
     `visibility` is the part of the sounding object inside the picture, 0 to 1, per frame.
-    `loudness` is the rms amplitude during each frame, 1 for the loudest possible event.
+    `loudness` is the rms amplitude during each frame, without background noise.
+    `class_name` is the main one of `classes`, those that are heard; `scene_name` is what is seen
+    making it (another name only where recordings are played). `difficulties` names those in use.
     """
 
     classes: tuple[str, ...]
@@ -77,6 +84,10 @@ class ClipTruth:
     events: tuple[SoundEvent, ...]
     visibility: tuple[float, ...]
     loudness: tuple[float, ...]
+    class_name: str = ""
+    scene_name: str = ""
+    difficulties: tuple[str, ...] = ()
+    held_out_look: bool = False
 
 
 @dataclass(frozen=True, slots=True)
