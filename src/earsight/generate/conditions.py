@@ -1,6 +1,6 @@
 """What the code transformer sees of a picture: one row of features per moment, any length.
 
-Axes: n frames, f feature tokens of one window, w feature width.
+Axes: n frames, r values of a frame, f feature tokens of one window, w feature width.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from earsight.errors import InputError
-from earsight.frontends.column_rows import COLUMN_SECONDS
+from earsight.frontends.column_rows import COLUMN_SECONDS, column_rows
 from earsight.frontends.motion import MotionTrack, motion_features
 from earsight.frontends.visual_features import (
     CLIP_ROWS,
@@ -24,7 +24,7 @@ from earsight.frontends.visual_features import (
     resample_rows,
 )
 
-VisualKind = Literal["motion", "resnet50", "bn_inception", "noise", "none"]
+VisualKind = Literal["motion", "sight", "resnet50", "bn_inception", "noise", "none"]
 STILL_ENERGY = 0.5
 """Motion assumed for a still picture: it has none to measure, and silence is no answer."""
 
@@ -49,6 +49,20 @@ class MotionConditions:
         """Tokens of `num_columns` code columns."""
         return motion_features(
             self._track, num_columns=self._num_columns, start_seconds=column * COLUMN_SECONDS
+        )
+
+
+class RowConditions:
+    """One token per code column: rows of values per video frame, at the frames of the column."""
+
+    def __init__(self, rows: Float[Tensor, "n r"], *, num_columns: int) -> None:
+        self._rows = rows
+        self._num_columns = num_columns
+
+    def window(self, column: int) -> Float[Tensor, "f w"]:
+        """Tokens of `num_columns` code columns."""
+        return column_rows(
+            self._rows, num_columns=self._num_columns, start_seconds=column * COLUMN_SECONDS
         )
 
 
@@ -136,6 +150,18 @@ class NoiseConditions:
         """New noise for every window."""
         del column
         return random_rows(self._num_samples, generator=self._generator, width=self._width)
+
+
+class WithheldConditions:
+    """Zeros instead of features: what a model that was trained so takes for "no picture"."""
+
+    def __init__(self, *, num_features: int, width: int) -> None:
+        self._nothing = torch.zeros(num_features, width)
+
+    def window(self, column: int) -> Float[Tensor, "f w"]:
+        """Nothing is seen in any window."""
+        del column
+        return self._nothing
 
 
 class NoConditions:

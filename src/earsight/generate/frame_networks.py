@@ -95,7 +95,7 @@ def frame_network(kind: VisualKind, *, device: torch.device) -> FrameNetwork | N
     Raises InputError where its weights are not installed, with the command that installs them.
     """
     match kind:
-        case "motion" | "noise" | "none":
+        case "motion" | "sight" | "noise" | "none":
             return None
         case "resnet50":
             part = next(iter(open_bundle(_installed(RESNET50)).parts.values()))

@@ -15,12 +15,15 @@ from earsight.generate.codec import Codec
 from earsight.generate.conditions import VisualKind
 from earsight.generate.decode import Compute, GriffinLimVocoder, MelGANVocoder, Vocoder
 from earsight.generate.logits import SamplingConfig
+from earsight.generate.look import Look
 from earsight.generate.sound_model import SoundModel
 from earsight.generate.video_to_sound import VideoToSound
 from earsight.models.mel_vqgan.config import MelVQGANConfig
 from earsight.models.mel_vqgan.model import MelVQGAN
 from earsight.models.melgan.config import MelGANConfig
 from earsight.models.melgan.model import MelGANGenerator
+from earsight.models.sight.config import SightConfig
+from earsight.models.sight.model import SightTower
 from earsight.models.token_gpt.config import TokenGPTConfig
 from earsight.models.token_gpt.engine import TokenEngine
 from earsight.models.token_gpt.model import TokenGPT
@@ -28,7 +31,9 @@ from earsight.nn.packed_linear import Precision
 from earsight.settings import from_plain
 
 VOCODER_NAME = "melgan-vggsound"
-VISUAL_KINDS: tuple[VisualKind, ...] = ("motion", "resnet50", "bn_inception", "noise", "none")
+VISUAL_KINDS: tuple[VisualKind, ...] = (
+    "motion", "sight", "resnet50", "bn_inception", "noise", "none",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +102,7 @@ def load_pipeline(
             f"codebook {codebook.config.num_codes}: they do not belong together"
         )
     extra = bundle.extra
+    kind = visual or _visual(extra, transformer.config)
     return VideoToSound(
         name=_name(source),
         weights_sha256=_joint_hash(bundle),
@@ -104,8 +110,9 @@ def load_pipeline(
         codebook=codebook,
         engine=TokenEngine(transformer, precision=precision),
         vocoder=_vocoder(bundle, options, target),
-        visual=visual or _visual(extra, transformer.config),
+        visual=kind,
         class_names=tuple(str(name) for name in _listed(extra.get("class_names"))),
+        look=_look(bundle, target) if kind == "sight" else None,
         lead_frames=int(extra.get("lead_frames", 0)),
         default_sampling=from_plain(SamplingConfig, extra.get("sampling", {})),
         compute=options.compute,
@@ -159,6 +166,26 @@ def _vocoder(bundle: Bundle, options: LoadOptions, device: torch.device) -> Voco
     return MelGANVocoder(generator, compute=options.compute)
 
 
+def _look(bundle: Bundle, device: torch.device) -> Look:
+    if "sight" not in bundle.parts:
+        raise InputError(
+            f"{bundle.path} sees through an image tower and holds none (parts: "
+            f"{', '.join(bundle.parts)}): put the folder of the tower into it, named 'sight'"
+        )
+    return open_look(bundle.parts["sight"], device)
+
+
+def open_look(part: NativeFolder, device: torch.device) -> Look:
+    """The image tower of a model folder, with the names of its classes."""
+    tower = build_network(SightTower, SightConfig, part, "sight", device)
+    names = tuple(str(name) for name in _listed(part.extra.get("class_names")))
+    if len(names) != tower.config.num_classes:
+        raise WeightsError(
+            f"{part.path}: {len(names)} class names for {tower.config.num_classes} classes"
+        )
+    return Look(tower, names)
+
+
 def _visual(extra: Mapping[str, Any], config: TokenGPTConfig) -> VisualKind:
     if not config.has_features:
         return "none"
@@ -166,7 +193,7 @@ def _visual(extra: Mapping[str, Any], config: TokenGPTConfig) -> VisualKind:
     if kind not in VISUAL_KINDS:
         raise InputError(
             f"the folder does not say which picture features the model takes (found {kind!r}): "
-            "give visual= (--visual), one of motion, resnet50, bn_inception, noise"
+            "give visual= (--visual), one of motion, sight, resnet50, bn_inception, noise"
         )
     return kind
 

@@ -88,3 +88,17 @@ class Watcher:
         self._buffer[: len(kept)] = kept
         self._filled = len(kept)
         self._done = end - first
+
+
+def describe(pictures: UInt8[Tensor, "n 3 h w"], tower: SightTower) -> Float[Tensor, "n d"]:
+    """The tower's values of small pictures that are at hand, in one go."""
+    with torch.inference_mode():
+        device = next(tower.parameters()).device
+        return tower(pictures[None].to(device)).description[0].cpu()
+
+
+def confidence(rows: Float[Tensor, "n r"], tower: SightTower) -> float:
+    """How sure the tower is, 0 to 1, that it sees one of its classes, over the whole video."""
+    with torch.inference_mode():
+        values = rows[:, -tower.config.num_values :].to(tower.read_classes.weight)
+        return float(tower.read_classes(values).sigmoid().mean(0).max())

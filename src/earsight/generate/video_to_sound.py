@@ -23,7 +23,9 @@ from earsight.generate.conditions import (
     MotionConditions,
     NoConditions,
     NoiseConditions,
+    RowConditions,
     VisualKind,
+    WithheldConditions,
 )
 from earsight.generate.decode import (
     Compute,
@@ -36,6 +38,7 @@ from earsight.generate.decode import (
 from earsight.generate.frame_networks import FrameNetwork, frame_network
 from earsight.generate.grid import to_grid
 from earsight.generate.logits import SamplingConfig
+from earsight.generate.look import Look
 from earsight.generate.rank import loudness_follows_motion
 from earsight.generate.sampler import FREE, Condition
 from earsight.generate.seeds import item_generator
@@ -56,7 +59,7 @@ class SoundRequest:
     `class_name` is one of the model's classes, or None to leave it open. The best of
     `num_candidates` by the score becomes a sample; there are `num_samples` of them. `prime` are
     codes of a given beginning; `kept` are codes of the whole input of which those inside
-    `keep_seconds` stay.
+    `keep_seconds` stay. With `see_picture` off the model gets zeros for what is seen.
     """
 
     seed: int = 0
@@ -67,6 +70,7 @@ class SoundRequest:
     prime: Int[Tensor, " n"] | None = None
     kept: Int[Tensor, " n"] | None = None
     keep_seconds: tuple[float, float] | None = None
+    see_picture: bool = True
 
     def __post_init__(self) -> None:
         """Refuse counts and ranges without a meaning."""
@@ -94,8 +98,9 @@ class VideoToSound:
     """The SpecVQGAN pipeline with any of its transformers; made by `earsight.load`.
 
     `lead_frames` is how many spectrogram frames after the picture's start the model's own sound
-    begins (published models were trained on the middle of their clips). `default_sampling` is what
-    suits the model where nothing else is asked for.
+    begins (published models were trained on the middle of their clips). `look` is the image tower
+    of models that were trained with one. `default_sampling` is what suits the model where nothing
+    else is asked for.
     Source: SpecVQGAN, sec. 3.
     """
 
@@ -110,6 +115,7 @@ class VideoToSound:
         vocoder: Vocoder,
         visual: VisualKind,
         class_names: tuple[str, ...],
+        look: Look | None = None,
         lead_frames: int = 0,
         default_sampling: SamplingConfig | None = None,
         compute: Compute = "fp32",
@@ -122,6 +128,7 @@ class VideoToSound:
         self.vocoder = vocoder
         self.visual: VisualKind = visual
         self.class_names = class_names
+        self.look = look
         self.lead_frames = lead_frames
         self.default_sampling = default_sampling or SamplingConfig()
         self.compute: Compute = compute
@@ -273,7 +280,16 @@ class VideoToSound:
         config = self.engine.config
         if not config.has_features:
             return [NoConditions()]
+        if not request.see_picture and self.visual not in ("noise", "none"):
+            width, number = config.feature_width, config.num_features
+            return [WithheldConditions(num_features=number, width=width)]
         match self.visual:
+            case "sight":
+                assert self.look is not None, "load gives every model with sight its tower"
+                index = None if request.class_name is None else self.class_index(request.class_name)
+                name = None if index is None else self.class_names[index]
+                rows = self.look.rows(visual, name)
+                return [RowConditions(rows, num_columns=config.num_features)]
             case "motion":
                 return [MotionConditions(visual.motion(), num_columns=config.num_features)]
             case "noise" | "none":

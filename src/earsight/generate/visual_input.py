@@ -1,11 +1,15 @@
-"""A video, a picture or a ready motion track as the input of a sound model."""
+"""A video, a picture or a ready motion track as the input of a sound model.
+
+Axes: n frames, r values of a frame.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from earsight.errors import InputError
@@ -18,8 +22,10 @@ from earsight.generate.conditions import (
     still_track,
 )
 from earsight.generate.frame_networks import FEATURE_RATE, FrameNetwork
+from earsight.generate.sight import describe, joined_rows, sight_rows
 from earsight.media.image import read_image
 from earsight.media.video import FpsFilter, FrameRule, probe, stream_frames
+from earsight.models.sight.model import SightTower, small_pictures
 
 _RULE = FpsFilter(FEATURE_RATE)
 
@@ -35,6 +41,10 @@ class VisualInput(ABC):
     @abstractmethod
     def motion(self) -> MotionTrack:
         """Motion of the picture; measured once."""
+
+    @abstractmethod
+    def sight(self, tower: SightTower) -> Float[Tensor, "n r"]:
+        """Per frame at 21.5 a second: energy, onset, the tower's values; measured once."""
 
     @abstractmethod
     def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
@@ -64,6 +74,7 @@ class VideoInput(VisualInput):
         self._seconds = seconds if seconds is not None else self.info.duration_seconds
         self._short: Literal["zeros", "tile"] = short
         self._motion: MotionTrack | None = None
+        self._sight: tuple[SightTower, Float[Tensor, "n r"]] | None = None
 
     @property
     def seconds(self) -> float:
@@ -76,6 +87,13 @@ class VideoInput(VisualInput):
             measured = motion_track(self._frames(_RULE))
             self._motion = never_still(with_clip_gain(measured))
         return self._motion
+
+    def sight(self, tower: SightTower) -> Float[Tensor, "n r"]:
+        """Motion and the tower's values, from one reading of the video."""
+        if self._sight is None or self._sight[0] is not tower:
+            self._motion, rows = sight_rows(self._frames(_RULE), tower)
+            self._sight = tower, rows
+        return self._sight[1]
 
     def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
         """Frame features, read as far as they are needed."""
@@ -108,6 +126,14 @@ class PictureInput(VisualInput):
         """Steady motion, assumed."""
         return still_track(self._seconds)
 
+    def sight(self, tower: SightTower) -> Float[Tensor, "n r"]:
+        """Steady motion, and what the tower says of the picture standing still."""
+        track = self.motion()
+        size, reach = tower.config.picture_size, tower.config.reach
+        small = small_pictures(self._pixels[None], size=size).expand(2 * reach + 1, -1, -1, -1)
+        middle = describe(small, tower)[reach]
+        return joined_rows(track, middle.expand(track.num_frames, -1))
+
     def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
         """The picture's features, repeated."""
         # two frames, since motion between frames is a feature of some networks
@@ -132,6 +158,11 @@ class TrackInput(VisualInput):
     def motion(self) -> MotionTrack:
         """The track itself."""
         return self._track
+
+    def sight(self, tower: SightTower) -> Float[Tensor, "n r"]:
+        """The track with nothing seen."""
+        nothing = torch.zeros(self._track.num_frames, tower.config.num_values)
+        return joined_rows(self._track, nothing)
 
     def features(self, network: FrameNetwork, *, num_samples: int) -> Conditions:
         """Raises InputError: a track shows nothing."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from earsight.errors import InputError
-from earsight.frontends.motion import COLUMN_SECONDS
+from earsight.frontends.column_rows import COLUMN_SECONDS
 from earsight.frontends.visual_features import FEATURE_FPS, condition_rows
 from earsight.generate.conditions import (
     FeatureConditions,
