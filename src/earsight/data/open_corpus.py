@@ -1,0 +1,32 @@
+"""Opens a corpus by looking at its folder."""
+
+from pathlib import Path
+
+from earsight.data.corpora.official_files import MELS
+from earsight.data.corpora.vas import VAS
+from earsight.data.corpora.vggsound import VGGSound
+from earsight.data.corpus import Corpus
+from earsight.data.prepared import PreparedCorpus, is_prepared
+from earsight.errors import InputError
+
+
+def open_corpus(path: str | Path, *, only_present: bool = False) -> Corpus:
+    """A prepared folder, or VGGSound or VAS in the official layout.
+
+    `only_present` leaves out listed clips of an official layout that are gone. Raises InputError
+    for anything else; a folder of media has to be prepared first.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(f"no corpus at {folder}: expected a folder")
+    if is_prepared(folder):
+        return PreparedCorpus(folder)
+    if (folder / MELS).is_dir():
+        return VGGSound(folder, only_present=only_present)
+    if any((folder / "features").glob(f"*/{MELS}")):
+        return VAS(folder, only_present=only_present)
+    raise InputError(
+        f"{folder} is no prepared corpus: run 'earsight prepare {folder} --output DIR' and give "
+        "DIR. VGGSound and VAS with the official spectrograms, and prepared shards, are read as "
+        "they are"
+    )
