@@ -7,6 +7,8 @@
     ├── WeightsError (ValueError)      a weight file that does not fit, entry by entry
     │   └── UnsafeFileError            a weight file that asks for code to be run
     ├── FetchError (OSError)           a download that did not end in the right bytes
+    ├── TrainingError (RuntimeError)   a training run that cannot go on; its checkpoints are whole
+    │   └── TrainingStopped            a training run that was asked to stop and saved itself
     └── MissingExtraError (ImportError) an optional part that is not installed
 
 Messages say what was expected, what was found and what to do.
@@ -39,6 +41,14 @@ class UnsafeFileError(WeightsError):
 
 class FetchError(EarsightError, OSError):
     """A download did not end in the expected bytes."""
+
+
+class TrainingError(EarsightError, RuntimeError):
+    """A training run cannot go on; what it saved before is whole."""
+
+
+class TrainingStopped(TrainingError):
+    """A training run was asked to stop, saved a checkpoint and did."""
 
 
 class MissingExtraError(EarsightError, ImportError):

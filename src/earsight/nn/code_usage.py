@@ -4,11 +4,46 @@ Axes: n code positions, d code width, k codes.
 Source: Dhariwal et al., "Jukebox", 2020, sec. 3 (random restarts).
 """
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from earsight.nn.quantize import Codebook
+from earsight.nn.quantize import Codebook, perplexity
+
+
+@dataclass(frozen=True, slots=True)
+class CodeUseReport:
+    """How well a codebook is used: `perplexity` is the effective number of codes in use.
+
+    `dead` are the codes that never occurred.
+    """
+
+    num_codes: int
+    share_used: float
+    perplexity: float
+    dead: tuple[int, ...]
+
+    def numbers(self) -> dict[str, float]:
+        """Named numbers for a log."""
+        return {
+            "codes_used": self.share_used,
+            "perplexity": self.perplexity,
+            "dead_codes": float(len(self.dead)),
+        }
+
+
+def report_code_use(codes: Int[Tensor, "*n"], *, num_codes: int) -> CodeUseReport:
+    """Share of the codes that occur, their perplexity and the codes that never occur."""
+    counts = torch.bincount(codes.flatten(), minlength=num_codes)
+    dead = tuple(int(code) for code in (counts == 0).nonzero()[:, 0])
+    return CodeUseReport(
+        num_codes=num_codes,
+        share_used=1 - len(dead) / num_codes,
+        perplexity=float(perplexity(codes, num_codes=num_codes)),
+        dead=dead,
+    )
 
 
 class CodeUsage:
@@ -21,7 +56,7 @@ class CodeUsage:
     def count(self, codes: Int[Tensor, "*n"]) -> None:
         """Take the codes of one batch into account."""
         found = torch.bincount(codes.flatten(), minlength=self.share.numel()) / codes.numel()
-        self.share = self.decay * self.share + (1 - self.decay) * found
+        self.share = self.decay * self.share.to(found.device) + (1 - self.decay) * found
 
     @torch.no_grad()
     def revive(
@@ -38,7 +73,9 @@ class CodeUsage:
         """
         rare = (self.share < fair_share / self.share.numel()).nonzero()[:, 0]
         rare = rare[: latents.shape[0]]
-        drawn = torch.randperm(latents.shape[0], generator=generator)[: rare.numel()]
+        drawn = torch.randperm(latents.shape[0], generator=generator)[: rare.numel()].to(
+            latents.device
+        )
         codebook.embedding.weight[rare] = latents[drawn].to(codebook.embedding.weight.dtype)
         self.share[rare] = 1 / self.share.numel()
         return rare.numel()

@@ -1,13 +1,13 @@
 """One process or many: `torchrun` starts them, DDP joins their gradients."""
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from earsight.errors import ConfigError
@@ -53,6 +53,38 @@ class World:
         joined = torch.tensor([values[n] for n in names], dtype=torch.float64, device=self.device)
         distributed.all_reduce(joined)
         return {name: float(value) / self.size for name, value in zip(names, joined, strict=True)}
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace every gradient by its mean over all processes.
+
+        For networks that are not wrapped: those whose parts are called one by one, or whose
+        parameters are frozen on the way. Every process must hold gradients of the same ones.
+        """
+        if self.size == 1:
+            return
+        found = [p.grad for p in parameters if p.grad is not None]
+        joined = torch.cat([gradient.flatten() for gradient in found])
+        distributed.all_reduce(joined)
+        start = 0
+        for gradient in found:
+            mean = joined[start : start + gradient.numel()] / self.size
+            gradient.copy_(mean.view_as(gradient))
+            start += gradient.numel()
+
+    def gather(self, part: Tensor) -> Tensor:
+        """The parts of all processes, in their order along the first axis; no gradient.
+
+        Every process must give the same shape.
+        """
+        if self.size == 1:
+            return part.detach()
+        parts = [torch.empty_like(part) for _ in range(self.size)]
+        distributed.all_gather(parts, part.detach().contiguous())
+        return torch.cat(parts)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        return self.mean({"flag": float(flag)})["flag"] > 0
 
 
 ALONE = World(0, 1, torch.device("cpu"))
