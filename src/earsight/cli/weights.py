@@ -18,13 +18,15 @@ ACTIONS = (
     ("convert", "published file or archive to a folder with config, safetensors and card"),
     ("verify", "hash, safe reading and strict fit of a file; or the hashes of a converted folder"),
     ("report", "what becomes of every entry of a file"),
+    ("join", "put networks trained one by one into one model folder"),
 )
+PARTS = ("codebook", "transformer", "vocoder", "sight", "judge", "ranker")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = parser.add_subparsers(
-        dest="action", required=True, metavar="list|fetch|convert|verify|report"
+        dest="action", required=True, metavar="list|fetch|convert|verify|report|join"
     )
     for name, text in ACTIONS:
         action = actions.add_parser(name, help=text, description=text)
@@ -35,6 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
             help="refuse weights that are not known to allow commercial use",
         )
         if name == "list":
+            continue
+        if name == "join":
+            _configure_join(action)
             continue
         kind = "NAME" if name == "fetch" else "SOURCE"
         wanted = "name from the list" if name == "fetch" else SOURCE_HELP
@@ -54,12 +59,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
             action.add_argument("--overwrite", action="store_true", help="replace an older folder")
 
 
+def _configure_join(action: argparse.ArgumentParser) -> None:
+    for part in PARTS:
+        action.add_argument(f"--{part}", type=Path, metavar="DIR", help=f"folder of the {part}")
+    action.add_argument("--output", type=Path, required=True, help="folder to write")
+    action.add_argument("--card", type=Path, metavar="FILE", help="text that describes the model")
+    action.add_argument("--temperature", type=float, default=1.0, help="default of the model")
+    action.add_argument("--top-k", type=int, metavar="N", help="default of the model")
+    action.add_argument("--top-p", type=float, metavar="SHARE", help="default of the model")
+    action.add_argument("--overwrite", action="store_true", help="replace an older folder")
+
+
 def run(args: argparse.Namespace) -> int:
     """Do one action for every source; a failing one does not stop the others."""
     from earsight.errors import InputError
 
     if args.action == "list":
         return _list(args)
+    if args.action == "join":
+        return _join(args)
     if args.action == "convert" and args.output is not None and len(args.sources) > 1:
         raise InputError("--output names one folder: give one source, or leave it out")
     tally = Tally(f"weights {args.action}", as_json=args.json)
@@ -94,6 +112,22 @@ def _list(args: argparse.Namespace) -> int:
     print_table(["name", "family", "commercial use", "here", "what"], rows)
     print(f"{len(records)} of {len(CATALOGUE)}; --json adds licence, origin, hash and notes")
     return 0
+
+
+def _join(args: argparse.Namespace) -> int:
+    from earsight.generate.joining import join_models
+    from earsight.generate.logits import SamplingConfig
+
+    sampling = SamplingConfig(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p)
+    given = {part: getattr(args, part) for part in PARTS if getattr(args, part) is not None}
+    card = "" if args.card is None else args.card.read_text(encoding="utf-8")
+    tally = Tally("weights join", as_json=args.json)
+    with tally.guarding(str(args.output)):
+        join_models(args.output, given, sampling=sampling, card=card, overwrite=args.overwrite)
+        tally.done(str(args.output), {"output": str(args.output), "parts": ", ".join(given)})
+    if not args.json:
+        tell(f"{args.output}: {', '.join(given)}")
+    return tally.finish()
 
 
 def _described(record: "PublishedWeights") -> dict[str, Any]:
