@@ -40,59 +40,62 @@ class Wire:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Instrument:
-    """Strings and the parts that hold them: bars with round ends (start, end, half width)."""
+    """Strings and what holds them: round bars (start, end, half width, brightness)."""
 
     wires: tuple[Wire, ...]
-    beams: tuple[tuple[Point, Point, float], ...]
+    beams: tuple[tuple[Point, Point, float, float], ...]
 
 
-def harp(num_wires: int, size: float) -> Instrument:
-    """Upright strings between a slanted soundboard and a neck, the long ones at the pillar."""
+def harp(size: float, more: int) -> Instrument:
+    """Upright strings, 4 and `more`, between a slanted soundboard and a neck."""
     left, right, foot = -0.42 * size, 0.42 * size, 0.04
     wires: list[Wire] = []
+    num_wires = 4 + more
     for part in np.linspace(0.14, 0.86, num_wires):
         x = left + (right - left) * float(part)
         low, high = size * (0.14 + 0.76 * float(part)), size * (1.36 - 0.1 * float(part))
         wires.append(Wire(start=(x, low), end=(x, high)))
     top_left, top_right = (left, 1.36 * size), (right, 1.26 * size)
     beams = (
-        ((left, foot), top_left, 0.035),
-        ((left, 0.14 * size), (right, 0.9 * size), 0.055),
-        (top_left, top_right, 0.04),
-        (top_right, (right, 0.9 * size), 0.04),
-        ((left, foot), (left + 0.35 * size, foot), 0.04),
+        ((left, foot), top_left, 0.035, 1.0),
+        ((left, 0.14 * size), (right, 0.9 * size), 0.055, 1.0),
+        (top_left, top_right, 0.04, 1.0),
+        (top_right, (right, 0.9 * size), 0.04, 1.0),
+        ((left, foot), (left + 0.35 * size, foot), 0.04, 1.0),
     )
     return Instrument(wires=tuple(wires), beams=beams)
 
 
-def lyre(num_wires: int, size: float) -> Instrument:
-    """Level strings between two arms that come together towards the top."""
+def lyre(size: float, more: int) -> Instrument:
+    """Level strings between two arms that come together towards the top: 4 and `more`."""
     bottom, top, wide, narrow = 0.12 * size, 1.25 * size, 0.55 * size, 0.16 * size
     wires: list[Wire] = []
+    num_wires = 4 + more
     for part in np.linspace(0.16, 0.86, num_wires):
         x = wide + (narrow - wide) * float(part)
         y = bottom + (top - bottom) * float(part)
         wires.append(Wire(start=(-x, y), end=(x, y)))
     beams = (
-        ((-wide, bottom), (-narrow, top), 0.05),
-        ((wide, bottom), (narrow, top), 0.05),
-        ((-wide, bottom), (wide, bottom), 0.07),
-        ((-narrow - 0.06, top), (narrow + 0.06, top), 0.045),
+        ((-wide, bottom), (-narrow, top), 0.05, 1.0),
+        ((wide, bottom), (narrow, top), 0.05, 1.0),
+        ((-wide, bottom), (wide, bottom), 0.07, 1.0),
+        ((-narrow - 0.06, top), (narrow + 0.06, top), 0.045, 1.0),
     )
     return Instrument(wires=tuple(wires), beams=beams)
 
 
-def long_neck(num_wires: int, size: float) -> Instrument:
-    """A round body and a slanting neck; the strings end at different pegs along it."""
+def long_neck(size: float, more: int) -> Instrument:
+    """A round body and a slanting neck; the strings end at different pegs along it: 2 or 3."""
     body, head = (-0.24 * size, 0.36 * size), (0.42 * size, 1.24 * size)
     neck = Wire(start=body, end=head)
     wires: list[Wire] = []
+    num_wires = 2 + min(more, 1)
     for number in range(num_wires):
         aside = 0.09 * size * (number - (num_wires - 1) / 2)
         wires.append(Wire(start=neck.at(0.02, aside), end=neck.at(0.94 - 0.2 * number, aside)))
     beams = (
-        (body, body, 0.31 * size),
-        (body, head, 0.055 * size + 0.035 * size * (num_wires - 1)),
-        (neck.at(0.02, -0.16 * size), neck.at(0.02, 0.16 * size), 0.03),
+        (body, body, 0.31 * size, 1.0),
+        (body, head, 0.055 * size + 0.035 * size * (num_wires - 1), 0.25),
+        (neck.at(0.02, -0.16 * size), neck.at(0.02, 0.16 * size), 0.03, 0.15),
     )
     return Instrument(wires=tuple(wires), beams=beams)

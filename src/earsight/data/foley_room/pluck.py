@@ -13,23 +13,30 @@ from earsight.data.foley_room.canvas import Canvas, smooth_step
 from earsight.data.foley_room.instruments import (
     Instrument,
     Point,
-    Wire,
     harp,
     long_neck,
     lyre,
 )
+from earsight.data.foley_room.looks import choose_combination
 from earsight.data.foley_room.noises import decaying_envelope, with_soft_edges
 from earsight.data.foley_room.performance import Happening, Performance, Stage
 from earsight.data.foley_room.room import Camera, Colour
-from earsight.data.foley_room.shapes import appearing, choose_combination, part_in_view, stroke
+from earsight.data.foley_room.shapes import (
+    along_lines,
+    appearing,
+    has_entered,
+    part_in_view,
+    points,
+    rod,
+    whole_window,
+)
 from earsight.data.foley_room.tones import plucked_string
 
-COLOURS: dict[str, Colour] = {
-    "maple": (0.62, 0.36, 0.13), "walnut": (0.16, 0.07, 0.03), "red": (0.55, 0.05, 0.04),
-    "gold": (0.75, 0.53, 0.14), "white": (0.80, 0.78, 0.72),
-}  # fmt: skip
-SHAPES = ("harp", "lyre", "long neck")
-HELD_OUT = frozenset({("walnut", "lyre"), ("red", "harp"), ("gold", "long neck")})
+COLOURS: tuple[Colour, ...] = (
+    (0.62, 0.36, 0.13), (0.17, 0.07, 0.03), (0.55, 0.05, 0.04), (0.75, 0.53, 0.14),
+    (0.80, 0.78, 0.72),
+)  # fmt: skip
+MAKERS = (harp, lyre, long_neck)
 LARGEST_PULL = 0.16  # metres
 PULL_SECONDS = 0.4
 SWING_SECONDS = 0.45  # the visible swing falls to 1/e in this time
@@ -38,7 +45,9 @@ RING_SECONDS = 0.35
 LONGEST_RING = 2.0
 STRING_COLOUR = np.array([0.95, 0.93, 0.85])
 PLECTRUM_COLOUR = np.array([0.05, 0.55, 0.75])
-_BOW = tuple((part, float(np.sin(np.pi * part))) for part in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0))
+MOVES = 0.004  # metres; a smaller swing is not painted as one
+_PARTS = tuple(float(part) for part in np.linspace(0, 1, 7))
+_DOWN = np.array([1.0, -1.0])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +67,7 @@ class Pluck(Performance):
     def __init__(
         self,
         stage: Stage,
-        look: tuple[str, str],
+        look: tuple[int, int],
         instrument: Instrument,
         releases: tuple[Release, ...],
         sound_seed: int,
@@ -81,38 +90,50 @@ class Pluck(Performance):
 
     def paint(self, canvas: Canvas, camera: Camera, time_seconds: float) -> None:
         """Lay frame, strings and plectrum over the picture."""
-        if time_seconds < self.stage.enter_seconds:
+        stage = self.stage
+        if not has_entered(stage, time_seconds):
             return
-        with appearing(canvas, time_seconds, self.stage.enter_seconds):
-            paint_shadow(canvas, camera, self.stage.x, 0.0, self.stage.z, 0.8 * self._reach[0])
-            colour = np.array(COLOURS[self.look[0]])
-            for start, end, half_width in self.instrument.beams:
-                self._line(canvas, camera, [start, end], 0.35 * colour, half_width)
-                lit = [(start[0] - 0.008, start[1] + 0.008), (end[0] - 0.008, end[1] + 0.008)]
-                self._line(canvas, camera, lit, colour, 0.62 * half_width)
-            for number, wire in enumerate(self.instrument.wires):
-                self._paint_wire(canvas, camera, number, wire, time_seconds)
+        with appearing(canvas, stage, time_seconds):
+            paint_shadow(canvas, camera, stage.x, 0.0, stage.z, 0.7 * self._reach[0])
+            colour = np.array(COLOURS[self.look[0]], np.float32)
+            for start, end, half_width, tone in self.instrument.beams:
+                self._paint_rod(canvas, camera, (start, end), tone * colour, half_width)
+            bows, weights, tips = self._strings(time_seconds)
+            corners = camera.project(stage.x, 0.0, stage.z) + bows * camera.scale(stage.z) * _DOWN
+            columns, rows, lengths = along_lines(corners)
+            thick = np.repeat(weights, len(lengths) // len(weights)) * lengths
+            opacity = np.minimum(points(canvas, columns, rows, thick), 1)
+            canvas.cover(whole_window(canvas), STRING_COLOUR, opacity)
+            for tip in tips:
+                away = (tip[0] + 0.05, tip[1] - 0.06)
+                self._paint_rod(canvas, camera, (tip, away), PLECTRUM_COLOUR, 0.045)
 
-    def _paint_wire(
-        self, canvas: Canvas, camera: Camera, number: int, wire: Wire, time_seconds: float
-    ) -> None:
-        pull, swing = self._state(number, time_seconds)
-        if pull:
-            held = wire.at(0.5, pull)
-            self._line(canvas, camera, [wire.start, held, wire.end], STRING_COLOUR, 0.011)
-            tip = (held[0] + 0.05, held[1] - 0.05)
-            self._line(canvas, camera, [held, tip], PLECTRUM_COLOUR, 0.045)
-            return
-        if abs(swing) > 0.004:
-            # the spread of the swing as the eye sees it, then where the string is just now
-            for side in (-1.0, 1.0):
-                bow = [wire.at(part, side * swing * bulge) for part, bulge in _BOW]
-                self._line(canvas, camera, bow, STRING_COLOUR, 0.006)
-            now = swing * np.cos(2 * np.pi * SWINGS_A_SECOND * self._since(number, time_seconds))
-            bow = [wire.at(part, float(now) * bulge) for part, bulge in _BOW]
-            self._line(canvas, camera, bow, STRING_COLOUR, 0.014)
-            return
-        self._line(canvas, camera, [wire.start, wire.end], STRING_COLOUR, 0.009)
+    def _strings(
+        self, time_seconds: float
+    ) -> tuple[Float[np.ndarray, "l c 2"], Float[np.ndarray, " l"], list[Point]]:
+        """Lines as corners in metres, how thick each is, and where plectrums hold a string."""
+        lines: list[list[Point]] = []
+        weights: list[float] = []
+        tips: list[Point] = []
+        for number, wire in enumerate(self.instrument.wires):
+            pull, swing = self._state(number, time_seconds)
+            if pull:
+                lines.append([wire.at(part, pull * (1 - abs(2 * part - 1))) for part in _PARTS])
+                weights.append(1.0)
+                tips.append(wire.at(0.5, pull))
+                continue
+            turn = 2 * np.pi * SWINGS_A_SECOND * self._since(number, time_seconds)
+            now = swing * float(np.cos(turn)) if swing else 0.0
+            # where the string is just now and, paler, the spread of its swing as the eye sees it
+            spread = (
+                [(now, 0.85), (swing, 0.45), (-swing, 0.45)] if abs(swing) > MOVES else [(now, 0.8)]
+            )
+            for aside, weight in spread:
+                lines.append(
+                    [wire.at(part, aside * float(np.sin(np.pi * part))) for part in _PARTS]
+                )
+                weights.append(weight)
+        return np.array(lines), np.array(weights), tips
 
     def _since(self, number: int, time_seconds: float) -> float:
         times = [r.time_seconds for r in self.releases if r.wire == number]
@@ -131,34 +152,29 @@ class Pluck(Performance):
                 swing = release.pull * float(np.exp(-since / SWING_SECONDS))
         return 0.0, swing
 
-    def _line(
+    def _paint_rod(
         self,
         canvas: Canvas,
         camera: Camera,
-        corners: list[Point],
+        ends: tuple[Point, Point],
         colour: Float[np.ndarray, " 3"],
         half_width: float,
     ) -> None:
-        """Paint a line through points given relative to the instrument's foot."""
+        """Paint a bar between two points given relative to the instrument's foot."""
         stage = self.stage
-        seen = np.array([camera.project(stage.x + x, y, stage.z) for x, y in corners])
+        seen = np.array([camera.project(stage.x + x, y, stage.z) for x, y in ends])
         thick = half_width * camera.scale(stage.z)
-        least, most = seen.min(0), seen.max(0)
-        middle = (least + most) / 2
-        reach = (most - least) / 2 + thick + 1
-        window = canvas.window(*map(float, middle), *map(float, reach))
-        if window is None:
-            return
-        opacity = np.zeros_like(window.right)
-        steps = seen - middle
-        for (x0, y0), (x1, y1) in zip(steps[:-1], steps[1:], strict=True):
-            line = stroke(window, (float(x0), float(y0)), (float(x1), float(y1)), thick)
-            opacity = np.maximum(opacity, line)
-        canvas.cover(window, colour, opacity)
+        middle, half = seen.mean(0), np.abs(seen[1] - seen[0]) / 2 + thick + 1
+        if window := canvas.window(*map(float, middle), *map(float, half)):
+            first, last = seen - middle
+            opacity, light = rod(
+                window, (float(first[0]), float(first[1])), (float(last[0]), float(last[1])), thick
+            )
+            canvas.cover(window, colour * (0.35 + 0.8 * light[..., None]), opacity)
 
     def visible_part(self, camera: Camera, time_seconds: float) -> float:
         """Part of the instrument inside the picture."""
-        if time_seconds < self.stage.enter_seconds:
+        if not has_entered(self.stage, time_seconds):
             return 0.0
         x, (wide, high) = self.stage.x, self._reach
         return part_in_view(camera, x - wide, x + wide, 0.0, high, self.stage.z)
@@ -195,15 +211,10 @@ def _strength(pull: float) -> float:
 
 def perform_pluck(rng: np.random.Generator, stage: Stage) -> Pluck:
     """An instrument by chance, plucked every half second to second and a half."""
-    look = choose_combination(rng, COLOURS, SHAPES, HELD_OUT, stage.looks)
-    size = min(1.0, 0.9 * stage.width)
-    match look[1]:
-        case "harp":
-            instrument = harp(int(rng.integers(4, 7)), size)
-        case "lyre":
-            instrument = lyre(int(rng.integers(4, 6)), size)
-        case _:
-            instrument = long_neck(int(rng.integers(2, 4)), size)
+    look = choose_combination(
+        rng, num_colours=len(COLOURS), num_shapes=len(MAKERS), looks=stage.looks
+    )
+    instrument = MAKERS[look[1]](min(1.2, 0.95 * stage.width), int(rng.integers(3)))
     num_wires = len(instrument.wires)
     releases: list[Release] = []
     time = stage.enter_seconds + PULL_SECONDS + float(rng.uniform(0.1, 0.7))

@@ -1,22 +1,19 @@
-"""Outlines for painting besides ellipses, many points at once, slow appearance, looks by chance.
+"""Outlines for painting besides ellipses, many points at once, slow appearance.
 
-Axes: y x pixels of a window, p points.
+Axes: y x pixels of a window, p points, l lines, c corners of a line.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import numpy as np
 from jaxtyping import Float
 
 from earsight.data.foley_room.canvas import Canvas, Window, smooth_step
-from earsight.data.foley_room.performance import Looks
+from earsight.data.foley_room.performance import Stage
 from earsight.data.foley_room.room import Camera
 
 APPEARING_SECONDS = 0.3
-
-Combination = tuple[str, str]
-"""Names of a colour and a shape."""
 
 
 def box(
@@ -30,19 +27,37 @@ def box(
     return np.clip(0.5 - distance, 0, 1)
 
 
-def stroke(
+def rod(
     window: Window, start: tuple[float, float], end: tuple[float, float], half_width: float
-) -> Float[np.ndarray, "y x"]:
-    """1 on a line with round ends, given right and down from the window's middle.
+) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"]]:
+    """A bar with round ends, given right and down from the window's middle: opacity and light.
 
-    Lines thinner than a pixel are paler instead.
+    Light is 0 to 1 as on a round bar lit from the upper left. Bars thinner than a pixel are paler.
     """
     along_x, along_y = end[0] - start[0], end[1] - start[1]
     right, down = window.right - start[0], window.down - start[1]
     length = max(1e-6, along_x**2 + along_y**2)
     part = np.clip((right * along_x + down * along_y) / length, 0, 1)
-    distance = np.hypot(right - part * along_x, down - part * along_y)
-    return np.clip(half_width + 0.5 - distance, 0, min(1.0, 2 * half_width))
+    right, down = right - part * along_x, down - part * along_y
+    opacity = np.clip(half_width + 0.5 - np.hypot(right, down), 0, min(1.0, 2 * half_width))
+    light = np.clip(0.5 - (0.35 * right + 0.5 * down) / max(half_width, 1.0), 0, 1)
+    return opacity, light
+
+
+def along_lines(
+    corners: Float[np.ndarray, "l c 2"], spacing: float = 0.5
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """Points along lines through given corners: columns, rows, and the length each stands for.
+
+    All lines take as many points as the longest needs. Lengths and spacing in pixels.
+    """
+    steps = np.diff(corners, axis=1)
+    lengths = np.hypot(steps[..., 0], steps[..., 1])
+    count = int(np.ceil(lengths.max() / spacing)) + 1
+    part = (np.arange(count) + 0.5) / count
+    places = corners[:, :-1, None] + steps[:, :, None] * part[:, None]
+    stands_for = np.broadcast_to(lengths[..., None] / count, places.shape[:-1])
+    return places[..., 0].ravel(), places[..., 1].ravel(), stands_for.ravel()
 
 
 def whole_window(canvas: Canvas) -> Window:
@@ -79,14 +94,18 @@ def points(
     return hits.reshape(height + 2, stride)[1:-1, 1:-1].astype(np.float32)
 
 
+def has_entered(stage: Stage, time_seconds: float) -> bool:
+    """Whether there is anything to see; what does not enter late has always been there."""
+    return stage.enter_seconds <= 0 or time_seconds > stage.enter_seconds
+
+
 @contextmanager
-def appearing(
-    canvas: Canvas, time_seconds: float, enter_seconds: float
-) -> Generator[None, None, None]:
+def appearing(canvas: Canvas, stage: Stage, time_seconds: float) -> Generator[None, None, None]:
     """Let what is painted inside show up gradually, where it enters after the clip's start."""
     part = 1.0
-    if enter_seconds > 0:
-        part = float(smooth_step(np.array((time_seconds - enter_seconds) / APPEARING_SECONDS)))
+    if stage.enter_seconds > 0:
+        since = time_seconds - stage.enter_seconds
+        part = float(smooth_step(np.array(since / APPEARING_SECONDS)))
     before = canvas.pixels.copy() if part < 1 else canvas.pixels
     yield
     if part < 1:
@@ -102,20 +121,3 @@ def part_in_view(
     across = min(last, camera.width) - max(first, 0)
     along = min(lower, camera.height) - max(upper, 0)
     return max(0.0, across) * max(0.0, along) / ((last - first) * (lower - upper))
-
-
-def choose_combination(
-    rng: np.random.Generator,
-    colours: Mapping[str, object],
-    shapes: Sequence[str],
-    held_out: frozenset[Combination],
-    looks: Looks,
-) -> Combination:
-    """Names of a colour and a shape, from the combinations that these looks may have."""
-    allowed = [
-        (colour, shape)
-        for colour in colours
-        for shape in shapes
-        if ((colour, shape) in held_out) == (looks == "held_out")
-    ]
-    return allowed[int(rng.integers(len(allowed)))]
