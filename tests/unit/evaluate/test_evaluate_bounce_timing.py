@@ -7,7 +7,7 @@ from torch import Tensor
 from earsight.data.foley_room.ball_drop import BallDropSettings, ball_drop
 from earsight.data.foley_room.clip import ClipTruth, PictureSettings
 from earsight.errors import InputError
-from earsight.evaluate.bounce_timing import bounce_timing, loudness_onsets, matched
+from earsight.evaluate.bounce_timing import bounce_timing, matched
 
 RATE_HZ = 16_000
 SECONDS = 6.0
@@ -36,13 +36,6 @@ def sounding(truth: ClipTruth, *, late_seconds: float = 0.0) -> Tensor:
         [event.time_seconds + late_seconds for event in truth.events],
         [event.impact_speed / 7 for event in truth.events],
     )
-
-
-def test_onsets_are_found_where_they_are() -> None:
-    times = [0.5, 1.25, 1.4, 3.0]
-    onsets = loudness_onsets(knocks(times, [1.0, 0.5, 0.4, 0.05]), RATE_HZ)
-    assert onsets == pytest.approx(times, abs=0.008)
-    assert loudness_onsets(torch.zeros(RATE_HZ), RATE_HZ) == []
 
 
 def test_a_sound_made_from_the_truth_passes(truth: ClipTruth) -> None:
