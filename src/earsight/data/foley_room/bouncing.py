@@ -16,7 +16,8 @@ from earsight.data.foley_room.ball import (
 )
 from earsight.data.foley_room.bounces import GRAVITY, Contact, Drop, Pose, contacts, pose
 from earsight.data.foley_room.canvas import Canvas
-from earsight.data.foley_room.room import Camera, Colour, visible_part
+from earsight.data.foley_room.room import Camera, Colour
+from earsight.data.foley_room.shapes import part_in_view
 
 LOUDEST_SPEED = 7.0  # m/s, the impact speed whose loudness is 1
 RESTITUTION: dict[Material, tuple[float, float]] = {
@@ -65,13 +66,8 @@ class Bouncing:
             return 0.0
         at = self.pose(time_seconds)
         radius = self.look.radius
-        return visible_part(
-            camera,
-            left=at.x - radius,
-            right=at.x + radius,
-            low=at.height,
-            high=at.height + 2 * radius,
-            z=self.z,
+        return part_in_view(
+            camera, at.x - radius, at.x + radius, at.height, at.height + 2 * radius, self.z
         )
 
     def _reach(self, camera: Camera) -> float:

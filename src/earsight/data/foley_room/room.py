@@ -61,18 +61,6 @@ class Camera:
         return self.width / 2 / self.scale(z)
 
 
-def visible_part(
-    camera: Camera, *, left: float, right: float, low: float, high: float, z: float
-) -> float:
-    """Part of an upright rectangle (metres, at a distance) inside the picture, 0 to 1."""
-    from_column, from_row = camera.project(left, high, z)
-    to_column, to_row = camera.project(right, low, z)
-    across = min(to_column, camera.width) - max(from_column, 0.0)
-    along = min(to_row, camera.height) - max(from_row, 0.0)
-    area = (to_column - from_column) * (to_row - from_row)
-    return max(0.0, across) * max(0.0, along) / area
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoomLook:
     """Colours (linear light) and light of a room; `light_x` is where the window light falls."""

@@ -1,0 +1,320 @@
+"""The Foley Room: ten classes of things that move and are heard, rendered with exact truth.
+
+A clip is a pure function of (seed, split, index, settings). The world paints the room, lets the
+performances paint themselves, mixes their sounds and writes down what is true.
+Axes: t frames, h w pixels, s samples.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from earsight.data.foley_room.bell import perform_bell
+from earsight.data.foley_room.canvas import Canvas, displayed, shifted
+from earsight.data.foley_room.clip import ClipTruth, PictureSettings, SoundEvent
+from earsight.data.foley_room.clock import perform_clock
+from earsight.data.foley_room.difficulties import (
+    Difficulties,
+    DifficultyShares,
+    background_noise,
+    choose_difficulties,
+)
+from earsight.data.foley_room.drop import perform_drop
+from earsight.data.foley_room.drum import perform_drum
+from earsight.data.foley_room.performance import Perform, Performance, Stage
+from earsight.data.foley_room.room import Camera, choose_look, paint_room
+from earsight.data.foley_room.shake import Shake, choose_shake, shake_margin
+from earsight.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from earsight.data.foley_room.sound_bank import SoundBank
+
+Split = Literal["train", "valid", "test"]
+SPLIT_NUMBERS: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
+CLASS_NAMES = (
+    "drop", "drum", "clock", "bell", "pluck", "engine", "siren", "rain", "waves", "fireworks",
+)  # fmt: skip
+EVENT_CLASSES = ("drop", "drum", "clock", "bell", "pluck", "fireworks")
+CLASSES: Mapping[str, Perform] = {
+    "drop": perform_drop,
+    "drum": perform_drum,
+    "clock": perform_clock,
+    "bell": perform_bell,
+}
+RATES_HZ = (16000, 22050)
+LARGEST_SEED = 2**32 - 1
+NEAREST_Z, FARTHEST_Z = 3.8, 4.5
+LOUDEST = 0.95  # a mixture that would peak higher is turned down to this
+SECOND_SOURCE_DB = (-8.0, 0.0)
+SLIDE_WIDTHS = 1.25  # a source slides by so many widths of the picture, until nothing is seen
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoleyRoomSettings:
+    """How clips of the world are filmed and recorded, and what makes them hard.
+
+    Clip number i shows class i modulo the number of `classes`. Of the test clips
+    `held_out_share` have a combination of colour and shape that no other split has.
+    """
+
+    picture: PictureSettings = field(
+        default_factory=lambda: PictureSettings(clip_seconds=4.0, exposures=2)
+    )
+    rate_hz: int = 22050
+    classes: tuple[str, ...] = tuple(CLASSES)
+    difficulties: DifficultyShares = field(default_factory=DifficultyShares)
+    held_out_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.rate_hz not in RATES_HZ:
+            raise ConfigError(f"rate_hz must be 16000 or 22050, got {self.rate_hz}")
+        unknown = [name for name in self.classes if name not in CLASSES]
+        if unknown or not self.classes:
+            raise ConfigError(
+                f"classes must be some of {', '.join(CLASSES)}; "
+                f"got {', '.join(unknown) if unknown else 'none'}"
+            )
+        if len(set(self.classes)) < len(self.classes):
+            raise ConfigError(f"classes names one twice: {', '.join(self.classes)}")
+        if not 0 <= self.held_out_share <= 1:
+            raise ConfigError(f"held_out_share must be from 0 to 1, got {self.held_out_share:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class FoleyClip:
+    """A clip whose frames are drawn when asked for; `sound` is float32 mono."""
+
+    split: Split
+    index: int
+    picture: PictureSettings
+    sound: Float[np.ndarray, " s"]
+    rate_hz: int
+    truth: ClipTruth
+    draw: Callable[[int], UInt8[np.ndarray, "h w 3"]]
+
+    @property
+    def id(self) -> str:
+        """Name of the clip, unique in its world."""
+        return f"{self.split}_{self.index:06d}"
+
+    def frames(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """Every frame in order, RGB."""
+        return (self.draw(index) for index in range(self.picture.num_frames))
+
+
+def hard() -> FoleyRoomSettings:
+    """Settings in which a part of the clips has each difficulty."""
+    shares = DifficultyShares(
+        off_screen=0.25, distractor=0.25, late_entry=0.25, two_sources=0.15, noise=0.3
+    )
+    return FoleyRoomSettings(difficulties=shares)
+
+
+def foley_clip(
+    seed: int,
+    split: Split,
+    index: int,
+    settings: FoleyRoomSettings,
+    bank: "SoundBank | None" = None,
+) -> FoleyClip:
+    """Clip number `index` of a split of the world `seed`; with a bank its recordings are heard.
+
+    Raises InputError for a negative or too large seed or index.
+    """
+    if not 0 <= seed <= LARGEST_SEED or not 0 <= index <= LARGEST_SEED:
+        raise InputError(f"seed and index go from 0 to {LARGEST_SEED}, got {seed} and {index}")
+    cast = _choose_cast(seed, split, index, settings, bank)
+    return FoleyClip(
+        split=split,
+        index=index,
+        picture=settings.picture,
+        sound=_with_noise(cast, settings),
+        rate_hz=settings.rate_hz,
+        truth=_truth(cast, settings),
+        draw=_painter(cast, settings.picture),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """Something that is seen, and heard as `sound` under the name `class_name`; or not heard."""
+
+    performance: Performance
+    class_name: str
+    sound: Float[np.ndarray, " s"] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cast:
+    """All that a clip consists of; the first source is the main one."""
+
+    sources: tuple[_Source, ...]
+    difficulties: Difficulties
+    held_out_look: bool
+    sound: Float[np.ndarray, " s"]
+    room: Float[np.ndarray, "h w 3"]
+    camera: Camera
+    shake: Shake
+    noise_rng: np.random.Generator
+
+
+def _choose_cast(
+    seed: int, split: Split, index: int, settings: FoleyRoomSettings, bank: "SoundBank | None"
+) -> _Cast:
+    def stream(number: int) -> np.random.Generator:
+        return np.random.default_rng([SPLIT_NUMBERS[split], seed, index, number])
+
+    picture = settings.picture
+    length = picture.num_frames / picture.fps
+    hard = choose_difficulties(stream(0), settings.difficulties, length)
+    room_rng, company_rng = stream(1), stream(2)
+    held_out = split == "test" and bool(room_rng.random() < settings.held_out_share)
+    camera = Camera(width=picture.width, height=picture.height)
+    look, shake = choose_look(room_rng), choose_shake(room_rng, picture)
+    main = settings.classes[index % len(settings.classes)]
+    names = [main, *_choose_company(company_rng, main, hard)]
+    stages = _choose_stages(stream(3), len(names), camera, settings, length, held_out)
+    stages[0] = replace(stages[0], enter_seconds=hard.enters_seconds or 0.0)
+    performances = [
+        CLASSES[name](stream(4 + place), stage)
+        for place, (name, stage) in enumerate(zip(names, stages, strict=True))
+    ]
+    labels, sounds = list(names), [one.sound() for one in performances]
+    num_heard = 1 + hard.two_sources
+    quieter = 10 ** (float(company_rng.uniform(*SECOND_SOURCE_DB)) / 20)
+    heard = [sound * gain for sound, gain in zip(sounds[:num_heard], (1.0, quieter), strict=False)]
+    loudest = max(LOUDEST, float(np.abs(sum(heard)).max()))
+    scaled = [(sound * (LOUDEST / loudest)).astype(np.float32) for sound in heard]
+    return _Cast(
+        sources=tuple(
+            _Source(
+                performance=one,
+                class_name=label,
+                sound=scaled[place] if place < num_heard else None,
+            )
+            for place, (one, label) in enumerate(zip(performances, labels, strict=True))
+        ),
+        difficulties=hard,
+        held_out_look=held_out,
+        sound=np.sum(scaled, axis=0, dtype=np.float32),
+        room=paint_room(look, camera, shake_margin(picture)),
+        camera=camera,
+        shake=shake,
+        noise_rng=stream(9),
+    )
+
+
+def _choose_company(rng: np.random.Generator, main: str, hard: Difficulties) -> list[str]:
+    """Other classes in the clip: the second that is heard, then the one that is not."""
+    others = [name for name in CLASSES if name != main]
+    order = rng.permutation(len(others))
+    return [others[int(place)] for place in order[: hard.two_sources + hard.distractor]]
+
+
+def _choose_stages(
+    rng: np.random.Generator,
+    count: int,
+    camera: Camera,
+    settings: FoleyRoomSettings,
+    length: float,
+    held_out: bool,
+) -> list[Stage]:
+    """A stretch of the floor for each performance, side by side, dealt out by chance."""
+    stages: list[Stage] = []
+    for place in rng.permutation(count):
+        z = float(rng.uniform(NEAREST_Z, FARTHEST_Z))
+        width = 2 * camera.half_width(z) / count
+        middle = (float(place) - (count - 1) / 2) * width
+        freedom = 0.08 * width
+        stages.append(
+            Stage(
+                clip_seconds=length,
+                rate_hz=settings.rate_hz,
+                x=middle + float(rng.uniform(-freedom, freedom)),
+                z=z,
+                width=0.9 * width,
+                looks="held_out" if held_out else "seen",
+            )
+        )
+    return stages
+
+
+def _painter(cast: _Cast, picture: PictureSettings) -> Callable[[int], UInt8[np.ndarray, "h w 3"]]:
+    margin = shake_margin(picture)
+    # what stands farther away is painted first; the main source is the one that slides
+    order = sorted(cast.sources, key=lambda source: source is cast.sources[0])
+
+    def draw(frame: int) -> UInt8[np.ndarray, "h w 3"]:
+        total = np.zeros((picture.height, picture.width, 3), np.float32)
+        for exposure in range(picture.exposures):
+            offset = ((exposure + 0.5) / picture.exposures - 0.5) / 2
+            time = (frame + offset) / picture.fps
+            right, down = cast.shake.offset(time)
+            canvas = Canvas(shifted(cast.room, right, down, margin))
+            seen_from = replace(cast.camera, moved_right=right, moved_down=down)
+            for source in order:
+                camera = _seen_from(cast, source, seen_from, time)
+                source.performance.paint(canvas, camera, time)
+            total += canvas.pixels
+        return displayed(total / picture.exposures)
+
+    return draw
+
+
+def _seen_from(cast: _Cast, source: _Source, camera: Camera, time_seconds: float) -> Camera:
+    """The camera for one source: the main one may slide out of the picture or into it."""
+    if source is not cast.sources[0]:
+        return camera
+    slide = cast.difficulties.slide(time_seconds) * SLIDE_WIDTHS * camera.width
+    return replace(camera, moved_right=camera.moved_right + slide)
+
+
+def _with_noise(cast: _Cast, settings: FoleyRoomSettings) -> Float[np.ndarray, " s"]:
+    level_db = cast.difficulties.noise_db
+    if level_db is None:
+        return cast.sound
+    noise = background_noise(cast.noise_rng, len(cast.sound), level_db)
+    return np.clip(cast.sound + noise, -1, 1)
+
+
+def _truth(cast: _Cast, settings: FoleyRoomSettings) -> ClipTruth:
+    picture = settings.picture
+    heard = [source for source in cast.sources if source.sound is not None]
+    events = [
+        SoundEvent(
+            time_seconds=one.time_seconds, sound_class=source.class_name, strength=one.strength
+        )
+        for source in heard
+        for one in source.performance.happenings
+    ]
+    times = np.arange(picture.num_frames) / picture.fps
+    main = cast.sources[0]
+    seen = [
+        main.performance.visible_part(_seen_from(cast, main, cast.camera, float(time)), float(time))
+        for time in times
+    ]
+    return ClipTruth(
+        classes=tuple(source.class_name for source in heard),
+        fps=picture.fps,
+        events=tuple(sorted(events, key=lambda event: event.time_seconds)),
+        visibility=tuple(min(1.0, float(part)) for part in seen),
+        loudness=tuple(map(float, frame_loudness(cast.sound, settings))),
+        class_name=main.class_name,
+        scene_name=main.performance.class_name,
+        difficulties=cast.difficulties.names,
+        held_out_look=cast.held_out_look,
+    )
+
+
+def frame_loudness(
+    sound: Float[np.ndarray, " s"], settings: FoleyRoomSettings
+) -> Float[np.ndarray, " t"]:
+    """Rms amplitude of a clip's sound during each of its frames."""
+    picture = settings.picture
+    edges = np.round(np.arange(picture.num_frames + 1) * settings.rate_hz / picture.fps).astype(int)
+    energy = np.concatenate([[0.0], np.cumsum(sound.astype(np.float64) ** 2)])
+    edges = np.minimum(edges, len(sound))
+    return np.sqrt(np.diff(energy[edges]) / np.diff(edges))
