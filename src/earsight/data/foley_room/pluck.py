@@ -214,7 +214,7 @@ def perform_pluck(rng: np.random.Generator, stage: Stage) -> Pluck:
     look = choose_combination(
         rng, num_colours=len(COLOURS), num_shapes=len(MAKERS), looks=stage.looks
     )
-    instrument = MAKERS[look[1]](min(1.2, 0.95 * stage.width), int(rng.integers(3)))
+    instrument = MAKERS[look[1]](min(1.2, 0.85 * stage.width), int(rng.integers(3)))
     num_wires = len(instrument.wires)
     releases: list[Release] = []
     time = stage.enter_seconds + PULL_SECONDS + float(rng.uniform(0.1, 0.7))
