@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-from earsight.parity import frontend, specvqgan, vocoder
+from earsight.parity import frontend, judges, metrics, passt, specvqgan, vocoder
 from earsight.parity.runners import Runner
 
 SYSTEMS: Mapping[str, Mapping[str, Runner]] = {
     "specvqgan": specvqgan.KINDS,
     "frontend": frontend.KINDS,
     "vocoder": vocoder.KINDS,
+    "metrics": {**metrics.KINDS, **judges.KINDS},
+    "passt": passt.KINDS,
 }
