@@ -7,12 +7,13 @@ from earsight.checkpoints.fetch import cache_dir
 from earsight.checkpoints.published import PublishedWeights
 from earsight.errors import InputError
 from earsight.files import file_digest
+from earsight.models.judge_archives import JUDGES
 from earsight.models.specvqgan_archives import SPECVQGAN
 from earsight.models.visual_archives import VISUAL
 from earsight.models.vocoder_archives import VOCODERS
 
 CATALOGUE: dict[str, PublishedWeights] = {
-    record.name: record for record in (*SPECVQGAN, *VOCODERS, *VISUAL)
+    record.name: record for record in (*SPECVQGAN, *VOCODERS, *VISUAL, *JUDGES)
 }
 
 
