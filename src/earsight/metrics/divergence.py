@@ -2,9 +2,10 @@
 
 Tools differ in epsilon, direction and squashing, so every number is named after its tool and never
 compared with another's. Scores are before softmax or sigmoid, rows of the two arrays belong
-together, results are in nats and 0 where both are equal (with an epsilon: within it).
+together (other numbers of rows are refused), results are in nats and 0 where both are equal (with
+an epsilon: within it).
 
-Axes: n videos, s samples of a video, c classes.
+Axes: n, k videos, s samples of a video, c, d classes.
 """
 
 from dataclasses import dataclass
@@ -21,12 +22,14 @@ EPSILON = 1e-6
 Squash = Literal["softmax", "sigmoid"]
 
 
-def mkl(real: Float[np.ndarray, "n c"], generated: Float[np.ndarray, "n s c"]) -> float:
+def mkl(real: Float[np.ndarray, "n c"], generated: Float[np.ndarray, "k s d"]) -> float:
     """SpecVQGAN's MKL: every sample against its own video, averaged over all samples.
 
     sum p_r (ln p_r - ln(p_f + 1e-6)) on Melception's scores with bias. Raises InputError for sets
     that do not pair up. Source: SpecVQGAN, sec. 4.1; official repository, `evaluation/metrics`.
     """
+    if generated.shape[1] == 0:
+        raise InputError("0 samples of a video were given: at least 1 is needed")
     _refuse_unpaired(real, generated[:, 0])
     repeated = np.repeat(real, generated.shape[1], axis=0)
     return _divergence(repeated, generated.reshape(-1, real.shape[1]), "softmax", EPSILON)
@@ -34,7 +37,7 @@ def mkl(real: Float[np.ndarray, "n c"], generated: Float[np.ndarray, "n s c"]) -
 
 def audioldm_kl(
     real: Float[np.ndarray, "n c"],
-    generated: Float[np.ndarray, "n c"],
+    generated: Float[np.ndarray, "k d"],
     *,
     squash: Squash = "softmax",
 ) -> float:
@@ -49,7 +52,7 @@ def audioldm_kl(
 
 def av_benchmark_kl(
     real: Float[np.ndarray, "n c"],
-    generated: Float[np.ndarray, "n c"],
+    generated: Float[np.ndarray, "k d"],
     *,
     squash: Squash = "softmax",
 ) -> float:
@@ -76,7 +79,7 @@ class AudiocraftKLD:
 
 
 def audiocraft_kld(
-    real: Float[np.ndarray, "n c"], generated: Float[np.ndarray, "n c"]
+    real: Float[np.ndarray, "n c"], generated: Float[np.ndarray, "k d"]
 ) -> AudiocraftKLD:
     """AudioCraft's KLD on PaSST's scores of 10 s pieces, epsilon in the second distribution's log.
 
@@ -103,7 +106,7 @@ def _divergence(
     return float((np.exp(log_first) * (log_first - log_second)).sum(axis=1).mean())
 
 
-def _refuse_unpaired(real: Float[np.ndarray, "n c"], generated: Float[np.ndarray, "k c"]) -> None:
+def _refuse_unpaired(real: Float[np.ndarray, "n c"], generated: Float[np.ndarray, "k d"]) -> None:
     refuse_unusable(real, name="real")
     refuse_unusable(generated, name="generated")
     refuse_different_widths(real, generated)

@@ -20,8 +20,8 @@ def refuse_unusable(features: Float[np.ndarray, "n ..."], *, name: str, at_least
     if bad.any():
         rows = ", ".join(str(row) for row in np.flatnonzero(bad)[:5])
         raise InputError(
-            f"{name}: {int(bad.sum())} of {features.shape[0]} samples hold numbers that are not finite "
-            f"(rows {rows}): leave these clips out or mend what made them"
+            f"{name}: {int(bad.sum())} of {features.shape[0]} samples hold numbers that are not "
+            f"finite (rows {rows}): leave these clips out or mend what made them"
         )
 
 

@@ -1,6 +1,6 @@
 """Kernel distance of two sets of features (KID), over random subsets.
 
-Axes: n, k samples, d features.
+Axes: n, k samples, d, e features.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class KernelDistance:
 
 def kernel_distance(
     generated: Float[np.ndarray, "n d"],
-    real: Float[np.ndarray, "k d"],
+    real: Float[np.ndarray, "k e"],
     config: KernelConfig | None = None,
 ) -> KernelDistance:
     """Unbiased squared maximum mean discrepancy; near 0 for equal sets, and at times below it.
