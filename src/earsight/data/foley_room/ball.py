@@ -95,13 +95,40 @@ def paint_dust(canvas: Canvas, camera: Camera, dust: Dust, time_seconds: float) 
     gone = 0.16 * (1 - np.exp(-since / 0.16))  # travelled under drag, per m/s
     fading = (1 - since / DUST_SECONDS) ** 1.5
     scale = camera.scale(dust.z)
-    for speed_x, speed_y, size in zip(dust.speed_x, dust.speed_y, dust.radius, strict=True):
-        x, y = dust.x + gone * float(speed_x), gone * float(speed_y)
-        column, row = camera.project(x, y, dust.z)
-        radius = float(size) * scale * (1 + 2.5 * since / DUST_SECONDS)
-        if window := canvas.window(column, row, 2 * radius + 1, 2 * radius + 1):
-            shape = soft_ellipse(window, radius, radius, softness=0.9)
-            canvas.cover(window, DUST_COLOUR, 0.5 * fading * shape)
+    column, row = camera.project(dust.x, 0.0, dust.z)
+    columns, rows = column + gone * dust.speed_x * scale, row - gone * dust.speed_y * scale
+    radii = dust.radius * scale * (1 + 2.5 * since / DUST_SECONDS)
+    _cover_specks(canvas, columns, rows, radii, 0.5 * fading)
+
+
+def _cover_specks(
+    canvas: Canvas,
+    columns: Float[np.ndarray, " p"],
+    rows: Float[np.ndarray, " p"],
+    radii: Float[np.ndarray, " p"],
+    opacity: float,
+) -> None:
+    """Soft specks in one go: of one colour, they let through the product of what each does."""
+    half = int(np.ceil(2 * radii.max())) + 1
+    around = np.arange(-half, half + 1) + 0.5
+    left, top = np.floor(columns).astype(int), np.floor(rows).astype(int)
+    right = (left[:, None] + around - columns[:, None])[:, None, :] / radii[:, None, None]
+    down = (top[:, None] + around - rows[:, None])[:, :, None] / radii[:, None, None]
+    distance = np.hypot(right, down)
+    through = 1 - opacity * (1 - smooth_step((distance - 0.1) / 1.8))
+    left, top, size = left - half, top - half, 2 * half + 1
+    first_column, first_row = int(left.min()), int(top.min())
+    width, height = int(left.max()) - first_column + size, int(top.max()) - first_row + size
+    window = canvas.window(first_column + width / 2, first_row + height / 2, width / 2, height / 2)
+    if window is None:
+        return
+    all_through = np.ones((height, width), np.float32)
+    for speck, x, y in zip(through, left - first_column, top - first_row, strict=True):
+        all_through[y : y + size, x : x + size] *= speck
+    x, y = window.columns.start - first_column, window.rows.start - first_row
+    rows_seen, columns_seen = window.right.shape
+    seen = all_through[y : y + rows_seen, x : x + columns_seen]
+    canvas.cover(window, DUST_COLOUR.astype(np.float32), 1 - seen)
 
 
 def _surface(
@@ -109,6 +136,7 @@ def _surface(
 ) -> tuple[Float[np.ndarray, "y x 3"], Float[np.ndarray, "y x"]]:
     """Colour and opacity of a body seen through a window around its middle."""
     right, up = window.right / radius, -window.down / radius
+    across, along = right, up  # of the surface, not of the direction it faces
     if look.shape == "block":
         right, up = _block_slopes(right, up, angle)
     beyond = np.maximum(1.0, np.hypot(right, up))
@@ -117,8 +145,9 @@ def _surface(
     facing = right * LIGHT[0] + up * LIGHT[1] + near * LIGHT[2]
     # the direction that the light is thrown back to, seen from the eye
     glint = np.clip(2 * facing * near - LIGHT[2], 0, 1)
-    turned_right = right * np.cos(angle) - up * np.sin(angle)
-    turned_up = right * np.sin(angle) + up * np.cos(angle)
+    if look.shape == "ball":
+        across, along = right, up
+    turned_right, turned_up = _turned(across, along, angle)
     base = np.array(look.colour)
     opaque = np.ones_like(near)
     match look.material:

@@ -38,7 +38,9 @@ class Canvas:
             return None
         columns = np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x)
         rows = np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - y)
-        across, down = np.meshgrid(columns, rows)
+        # far faster than meshgrid, which scenes would spend a third of their time in
+        across = np.ones((len(rows), 1), np.float32) * columns
+        down = rows[:, None] * np.ones((1, len(columns)), np.float32)
         return Window(slice(top, bottom), slice(left, right), across, down)
 
     def under(self, window: Window) -> Float[np.ndarray, "y x 3"]:

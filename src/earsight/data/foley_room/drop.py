@@ -79,8 +79,8 @@ def perform_drop(rng: np.random.Generator, stage: Stage) -> Performance:
     restitution = float(rng.uniform(*RESTITUTION[material]))
     bodies: list[Bouncing] = []
     start = stage.enter_seconds + float(rng.uniform(0.0, 0.25))
+    side = float(rng.choice([-1.0, 1.0]))
     while start < stage.clip_seconds - 0.8 or not bodies:
-        side = float(rng.choice([-1.0, 1.0]))
         drop = Drop(
             start_seconds=start,
             start_x=stage.x + side * stage.width * float(rng.uniform(0.1, 0.25)),
@@ -92,6 +92,7 @@ def perform_drop(rng: np.random.Generator, stage: Stage) -> Performance:
         dust = tuple(choose_dust(rng, touch, stage.z) for touch in contacts(drop))
         bodies.append(bouncing(look, drop, stage.z, dust))
         start += float(rng.uniform(*BETWEEN_SECONDS))
+        side = -side
     ringing = Ringing(
         rng, material, stage.rate_hz, size=radius / 0.2, longest_seconds=stage.clip_seconds
     )

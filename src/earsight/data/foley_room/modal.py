@@ -134,7 +134,9 @@ class Ringing:
         burst = np.exp(-since / self.contact.contact_seconds)
         burst *= rng.uniform(-1, 1, num_contact) * self.contact.contact_part
         wave[:num_contact] += burst.astype(np.float32)[: len(wave)]
-        return wave * np.float32(LOUDEST_PEAK * strength)
+        # the burst and the modes rarely peak together
+        loudest = 1 + 0.5 * self.contact.contact_part
+        return wave * np.float32(LOUDEST_PEAK * strength / loudest)
 
 
 def damped_sines(
