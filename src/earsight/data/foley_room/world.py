@@ -7,7 +7,7 @@ Axes: t frames, h w pixels, s samples.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -27,10 +27,8 @@ from earsight.data.foley_room.drum import perform_drum
 from earsight.data.foley_room.performance import Perform, Performance, Stage
 from earsight.data.foley_room.room import Camera, choose_look, paint_room
 from earsight.data.foley_room.shake import Shake, choose_shake, shake_margin
+from earsight.data.foley_room.sound_bank import SoundBank
 from earsight.errors import ConfigError, InputError
-
-if TYPE_CHECKING:
-    from earsight.data.foley_room.sound_bank import SoundBank
 
 Split = Literal["train", "valid", "test"]
 SPLIT_NUMBERS: dict[Split, int] = {"train": 0, "valid": 1, "test": 2}
@@ -98,11 +96,16 @@ class FoleyClip:
     @property
     def id(self) -> str:
         """Name of the clip, unique in its world."""
-        return f"{self.split}_{self.index:06d}"
+        return clip_id(self.split, self.index)
 
     def frames(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         """Every frame in order, RGB."""
         return (self.draw(index) for index in range(self.picture.num_frames))
+
+
+def clip_id(split: Split, index: int) -> str:
+    """Name of a clip, unique in its world."""
+    return f"{split}_{index:06d}"
 
 
 def hard() -> FoleyRoomSettings:
@@ -118,12 +121,17 @@ def foley_clip(
     split: Split,
     index: int,
     settings: FoleyRoomSettings,
-    bank: "SoundBank | None" = None,
+    bank: SoundBank | None = None,
 ) -> FoleyClip:
     """Clip number `index` of a split of the world `seed`; with a bank its recordings are heard.
 
-    Raises InputError for a negative or too large seed or index.
+    With a bank, clip number i has the bank's class i modulo their number.
+    Raises InputError for a negative or too large seed or index, or a bank at another rate.
     """
+    if bank is not None and bank.rate_hz != settings.rate_hz:
+        raise InputError(
+            f"the bank is at {bank.rate_hz} Hz, the clips at {settings.rate_hz} Hz: make it anew"
+        )
     if not 0 <= seed <= LARGEST_SEED or not 0 <= index <= LARGEST_SEED:
         raise InputError(f"seed and index go from 0 to {LARGEST_SEED}, got {seed} and {index}")
     cast = _choose_cast(seed, split, index, settings, bank)
@@ -138,13 +146,19 @@ def foley_clip(
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Source:
-    """Something that is seen, and heard as `sound` under the name `class_name`; or not heard."""
+@dataclass(frozen=True, slots=True)
+class _Role:
+    """What is seen, and under which label it is heard, if it is."""
 
+    scene: str
+    label: str
+    is_heard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
     performance: Performance
-    class_name: str
-    sound: Float[np.ndarray, " s"] | None
+    role: _Role
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +176,7 @@ class _Cast:
 
 
 def _choose_cast(
-    seed: int, split: Split, index: int, settings: FoleyRoomSettings, bank: "SoundBank | None"
+    seed: int, split: Split, index: int, settings: FoleyRoomSettings, bank: SoundBank | None
 ) -> _Cast:
     def stream(number: int) -> np.random.Generator:
         return np.random.default_rng([SPLIT_NUMBERS[split], seed, index, number])
@@ -174,32 +188,25 @@ def _choose_cast(
     held_out = split == "test" and bool(room_rng.random() < settings.held_out_share)
     camera = Camera(width=picture.width, height=picture.height)
     look, shake = choose_look(room_rng), choose_shake(room_rng, picture)
-    main = settings.classes[index % len(settings.classes)]
-    names = [main, *_choose_company(company_rng, main, hard)]
-    stages = _choose_stages(stream(3), len(names), camera, settings, length, held_out)
+    roles = _choose_roles(company_rng, index, settings, hard, bank)
+    stages = _choose_stages(stream(3), len(roles), camera, settings, length, held_out)
     stages[0] = replace(stages[0], enter_seconds=hard.enters_seconds or 0.0)
     performances = [
-        CLASSES[name](stream(4 + place), stage)
-        for place, (name, stage) in enumerate(zip(names, stages, strict=True))
+        CLASSES[role.scene](stream(4 + place), stage)
+        for place, (role, stage) in enumerate(zip(roles, stages, strict=True))
     ]
-    labels, sounds = list(names), [one.sound() for one in performances]
-    num_heard = 1 + hard.two_sources
-    quieter = 10 ** (float(company_rng.uniform(*SECOND_SOURCE_DB)) / 20)
-    heard = [sound * gain for sound, gain in zip(sounds[:num_heard], (1.0, quieter), strict=False)]
-    loudest = max(LOUDEST, float(np.abs(sum(heard)).max()))
-    scaled = [(sound * (LOUDEST / loudest)).astype(np.float32) for sound in heard]
+    bank_rng = stream(8)
+    heard = [
+        one.sound() if bank is None else bank.play(bank_rng, role.label, one, split)
+        for role, one in zip(roles, performances, strict=True)
+        if role.is_heard
+    ]
+    sounds = _mixed(heard, float(company_rng.uniform(*SECOND_SOURCE_DB)))
     return _Cast(
-        sources=tuple(
-            _Source(
-                performance=one,
-                class_name=label,
-                sound=scaled[place] if place < num_heard else None,
-            )
-            for place, (one, label) in enumerate(zip(performances, labels, strict=True))
-        ),
+        sources=tuple(map(_Source, performances, roles)),
         difficulties=hard,
         held_out_look=held_out,
-        sound=np.sum(scaled, axis=0, dtype=np.float32),
+        sound=sounds,
         room=paint_room(look, camera, shake_margin(picture)),
         camera=camera,
         shake=shake,
@@ -207,11 +214,35 @@ def _choose_cast(
     )
 
 
-def _choose_company(rng: np.random.Generator, main: str, hard: Difficulties) -> list[str]:
-    """Other classes in the clip: the second that is heard, then the one that is not."""
-    others = [name for name in CLASSES if name != main]
-    order = rng.permutation(len(others))
-    return [others[int(place)] for place in order[: hard.two_sources + hard.distractor]]
+def _choose_roles(
+    rng: np.random.Generator,
+    index: int,
+    settings: FoleyRoomSettings,
+    hard: Difficulties,
+    bank: SoundBank | None,
+) -> list[_Role]:
+    """The main class, then another one that is heard, then one that is not, where wanted."""
+    labels = settings.classes if bank is None else bank.class_names
+    main = labels[index % len(labels)]
+    scene = main if bank is None else bank.scene(rng, main, settings.classes)
+    roles = [_Role(scene, main, is_heard=True)]
+    others = [name for name in CLASSES if name != scene]
+    company = [others[int(place)] for place in rng.permutation(len(others))]
+    if hard.two_sources:
+        other_labels = [name for name in labels if name != main] or [main]
+        label = other_labels[int(rng.integers(len(other_labels)))]
+        roles.append(_Role(company[0], company[0] if bank is None else label, is_heard=True))
+    if hard.distractor:
+        roles.append(_Role(company[1], company[1], is_heard=False))
+    return roles
+
+
+def _mixed(sounds: list[Float[np.ndarray, " s"]], second_db: float) -> Float[np.ndarray, " s"]:
+    """The sum, the second one `second_db` louder than it is; turned down where it is too loud."""
+    gains = (1.0, 10 ** (second_db / 20))
+    total = np.sum([one * gain for one, gain in zip(sounds, gains, strict=False)], axis=0)
+    too_loud = max(1.0, float(np.abs(total).max()) / LOUDEST)
+    return (total / too_loud).astype(np.float32)
 
 
 def _choose_stages(
@@ -282,10 +313,10 @@ def _with_noise(cast: _Cast, settings: FoleyRoomSettings) -> Float[np.ndarray, "
 
 def _truth(cast: _Cast, settings: FoleyRoomSettings) -> ClipTruth:
     picture = settings.picture
-    heard = [source for source in cast.sources if source.sound is not None]
+    heard = [source for source in cast.sources if source.role.is_heard]
     events = [
         SoundEvent(
-            time_seconds=one.time_seconds, sound_class=source.class_name, strength=one.strength
+            time_seconds=one.time_seconds, sound_class=source.role.label, strength=one.strength
         )
         for source in heard
         for one in source.performance.happenings
@@ -297,13 +328,13 @@ def _truth(cast: _Cast, settings: FoleyRoomSettings) -> ClipTruth:
         for time in times
     ]
     return ClipTruth(
-        classes=tuple(source.class_name for source in heard),
+        classes=tuple(dict.fromkeys(source.role.label for source in heard)),
         fps=picture.fps,
         events=tuple(sorted(events, key=lambda event: event.time_seconds)),
         visibility=tuple(min(1.0, float(part)) for part in seen),
         loudness=tuple(map(float, frame_loudness(cast.sound, settings))),
-        class_name=main.class_name,
-        scene_name=main.performance.class_name,
+        class_name=main.role.label,
+        scene_name=main.role.scene,
         difficulties=cast.difficulties.names,
         held_out_look=cast.held_out_look,
     )
