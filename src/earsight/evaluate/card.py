@@ -20,6 +20,8 @@ from earsight.media.provenance import package_version
 from earsight.settings import from_plain, to_plain
 
 CARD_FILE = "card.json"
+WHOSE = ("real", "fake", "corpus", "split", "model", "weights_sha256", "class_known")
+"""Facts that make a card another one, not a newer one."""
 VERSIONED = ("torch", "numpy", "scipy", "soxr", "av")
 
 
@@ -116,8 +118,20 @@ def now() -> str:
 
 
 def write_card(folder: Path, card: Card) -> Path:
-    """Write the card into a folder, in place of an older one; returns its path."""
+    """Write the card into a folder, in place of an older one of the same; returns its path.
+
+    Raises InputError where the folder holds the card of something else.
+    """
     path = folder / CARD_FILE
+    if path.is_file():
+        old = read_card(path)
+        facts = ({"table": c.table, **c.protocol, **c.settings} for c in (card, old))
+        mine, theirs = ({name: to_plain(fact.get(name)) for name in ("table", *WHOSE)}
+                        for fact in facts)  # fmt: skip
+        other = [name for name in mine if mine[name] != theirs[name]]
+        if other:
+            told = "; ".join(f"{n} {_short(theirs[n])} there, {_short(mine[n])} now" for n in other)
+            raise InputError(f"{path} is the card of something else ({told}): choose --output")
     write_json(path, to_plain(card), overwrite=True)
     return path
 
