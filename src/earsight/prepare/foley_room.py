@@ -76,7 +76,9 @@ def render_foley_room(
     counts = split_counts(num_clips)
     _write_folder_file(folder, seed, settings, bank, counts, resume=resume, overwrite=overwrite)
     _remove_unfinished(folder, also_finished=overwrite)
-    clips = [(split, index) for split, count in counts.items() for index in range(count)]
+    clips: list[tuple[Split, int]] = [
+        (split, index) for split, count in counts.items() for index in range(count)
+    ]
     world = _World(folder, seed, settings, bank)
     return _render_all(world, clips, workers=min(workers, len(clips)), keep=not overwrite)
 

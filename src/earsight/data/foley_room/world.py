@@ -24,9 +24,12 @@ from earsight.data.foley_room.difficulties import (
 )
 from earsight.data.foley_room.drop import perform_drop
 from earsight.data.foley_room.drum import perform_drum
+from earsight.data.foley_room.engine import perform_engine
 from earsight.data.foley_room.performance import Perform, Performance, Stage
+from earsight.data.foley_room.pluck import perform_pluck
 from earsight.data.foley_room.room import Camera, choose_look, paint_room
 from earsight.data.foley_room.shake import Shake, choose_shake, shake_margin
+from earsight.data.foley_room.siren import perform_siren
 from earsight.data.foley_room.sound_bank import SoundBank
 from earsight.errors import ConfigError, InputError
 
@@ -41,6 +44,9 @@ CLASSES: Mapping[str, Perform] = {
     "drum": perform_drum,
     "clock": perform_clock,
     "bell": perform_bell,
+    "pluck": perform_pluck,
+    "engine": perform_engine,
+    "siren": perform_siren,
 }
 RATES_HZ = (16000, 22050)
 LARGEST_SEED = 2**32 - 1
