@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from earsight.data.foley_room.ball import paint_shadow
-from earsight.data.foley_room.canvas import Canvas, smooth_step, soft_ellipse
+from earsight.data.foley_room.canvas import Canvas, soft_ellipse
 from earsight.data.foley_room.flywheel import WHEELS, paint_wheel
 from earsight.data.foley_room.looks import choose_combination
 from earsight.data.foley_room.noises import (
     at_rate,
     band_noise,
+    between_knots,
     envelope_times,
     grain_kernels,
     grains,
@@ -198,10 +199,7 @@ def perform_engine(rng: np.random.Generator, stage: Stage) -> Engine:
     speeds = rng.uniform(SLOWEST, FASTEST, len(knots))
     if stage.enter_seconds > 0 or rng.random() < 0.5:
         speeds[0] = 0.0
-    after = np.clip(np.searchsorted(knots, times, side="right"), 1, len(knots) - 1)
-    start, end = np.array(knots)[after - 1], np.array(knots)[after]
-    part = smooth_step((times - start) / (end - start))
-    turning = speeds[after - 1] + (speeds[after] - speeds[after - 1]) * part
+    turning = between_knots(times, np.array(knots), speeds)
     turning = np.where(times < stage.enter_seconds, 0.0, turning)
     turns = float(rng.uniform(0, 1)) + np.concatenate([[0.0], np.cumsum(turning[:-1]) / 100])
     return Engine(stage, look, Running(turning, turns), int(rng.integers(2**31)))

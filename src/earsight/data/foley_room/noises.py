@@ -7,6 +7,8 @@ Axes: s samples, n steps of an envelope (100 a second), g grains, k kernels, m s
 import numpy as np
 from jaxtyping import Float
 
+from earsight.data.foley_room.canvas import smooth_step
+
 ENVELOPE_HZ = 100
 EDGE_SECONDS = 0.012
 
@@ -62,11 +64,22 @@ def grains(
     position = np.round(times_seconds * rate_hz).astype(int)
     kind = np.arange(len(position)) % len(kernels)
     inside = (position >= 0) & (position < num_samples)
-    strokes = np.zeros((len(kernels), num_samples))
-    np.add.at(strokes, (kind[inside], position[inside]), amplitudes[inside])
-    size = num_samples + kernels.shape[1]
-    spectrum = (np.fft.rfft(strokes, size) * np.fft.rfft(kernels, size)).sum(0)
-    return np.fft.irfft(spectrum, size)[:num_samples]
+    length = len(kernels[0])
+    places = np.add.outer(position[inside], np.arange(length))
+    pieces = kernels[kind[inside]] * amplitudes[inside, None]
+    total = np.bincount(places.ravel(), pieces.ravel(), num_samples + length)
+    return total[:num_samples]
+
+
+def between_knots(
+    moments: Float[np.ndarray, " n"],
+    knots: Float[np.ndarray, " k"],
+    values: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, " n"]:
+    """A smooth track through values at given times, level at each of them and outside."""
+    after = np.clip(np.searchsorted(knots, moments, side="right"), 1, len(knots) - 1)
+    part = smooth_step((moments - knots[after - 1]) / (knots[after] - knots[after - 1]))
+    return values[after - 1] + (values[after] - values[after - 1]) * part
 
 
 def scattered_times(

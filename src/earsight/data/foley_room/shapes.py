@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from earsight.data.foley_room.canvas import Canvas, Window, smooth_step
 from earsight.data.foley_room.performance import Stage
-from earsight.data.foley_room.room import Camera
+from earsight.data.foley_room.room import EYE_HEIGHT, Camera
 
 APPEARING_SECONDS = 0.3
 
@@ -110,6 +110,19 @@ def appearing(canvas: Canvas, stage: Stage, time_seconds: float) -> Generator[No
     yield
     if part < 1:
         canvas.pixels[:] = before + part * (canvas.pixels - before)
+
+
+def projected(
+    camera: Camera,
+    x: Float[np.ndarray, "*any"],
+    y: Float[np.ndarray, "*any"],
+    z: Float[np.ndarray, "*any"],
+) -> Float[np.ndarray, "*any 2"]:
+    """Column and row of many points, as `Camera.project` gives them for one."""
+    scale = camera.focal / z
+    columns = camera.width / 2 + x * scale + camera.moved_right
+    rows = camera.horizon + (EYE_HEIGHT - y) * scale + camera.moved_down
+    return np.stack([columns, rows], -1)
 
 
 def part_in_view(
