@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from earsight.errors import InputError
 from earsight.files import write_json
@@ -145,10 +145,11 @@ def read_card(path: Path) -> Card:
         plain = json.loads(file.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not a card: {error}") from error
-    if not isinstance(plain, dict) or not isinstance(plain.get("scores"), dict):  # pyright: ignore
+    told = cast(dict[str, Any], plain) if isinstance(plain, dict) else {}
+    if not isinstance(told.get("scores"), dict):
         raise InputError(f"{file} is not a card: expected an object with 'scores'")
-    scores = {name: from_plain(Score, value) for name, value in plain["scores"].items()}  # pyright: ignore
-    card = from_plain(Card, plain)  # pyright: ignore[reportUnknownArgumentType]
+    scores = {name: from_plain(Score, value) for name, value in told["scores"].items()}
+    card = from_plain(Card, {**told, "scores": {}})
     return replace(card, scores=scores)
 
 
