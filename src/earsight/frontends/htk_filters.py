@@ -30,7 +30,7 @@ def htk_filters(
     Used to make and to check the stored matrices; a front end reads its stored one.
     """
     bins_hz = torch.arange(fft_samples // 2 + 1, dtype=torch.float64) * (rate_hz / fft_samples)
-    low, high = _mel(torch.tensor([low_hz, high_hz], dtype=torch.float64)).tolist()
+    low, high = (float(_mel(torch.tensor(edge, dtype=torch.float64))) for edge in (low_hz, high_hz))
     corners = torch.linspace(low, high, num_mels + 2, dtype=torch.float64)
     places = _mel(bins_hz)
     if straight_in == "hz":

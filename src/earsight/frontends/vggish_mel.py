@@ -7,6 +7,7 @@ Axes: b clips, s samples, e examples, t frames, m mel bands, f frequency bins.
 """
 
 from functools import cache
+from typing import cast
 
 import torch
 from einops import rearrange
@@ -54,7 +55,7 @@ def log_mel_examples(wave: Float[Tensor, "b s"]) -> Float[Tensor, "b e t m"]:
     window = torch.hann_window(
         WINDOW_SAMPLES, periodic=True, dtype=precise.dtype, device=wave.device
     )
-    spectrum = torch.fft.rfft(frames * window, n=FFT_SAMPLES).abs()
+    spectrum = cast(Tensor, torch.fft.rfft(frames * window, n=FFT_SAMPLES)).abs()
     mel = torch.log(spectrum @ mel_filters(wave.device).mT + MEL_OFFSET)
     return rearrange(mel, "b (e t) m -> b e t m", t=EXAMPLE_FRAMES).float()
 

@@ -20,9 +20,10 @@ def attend(
     num_heads: int,
 ) -> Float[Tensor, "b n d"]:
     """Scaled dot-product attention of every query over all keys, heads side by side in `d`."""
-    mixed = functional.scaled_dot_product_attention(
-        *(rearrange(x, "b n (h e) -> b h n e", h=num_heads) for x in (query, key, value))
+    queries, keys, values = (
+        rearrange(x, "b n (h e) -> b h n e", h=num_heads) for x in (query, key, value)
     )
+    mixed = functional.scaled_dot_product_attention(queries, keys, values)
     return rearrange(mixed, "b h n e -> b n (h e)")
 
 

@@ -103,7 +103,11 @@ def run_passt(case: Case) -> Iterator[Row]:
 def run_synchformer(case: Case) -> Iterator[Row]:
     """Log-mel, features of both streams, scores of the comparison, DeSync."""
     entries = case.entries()
-    config = synchformer_config(entries)
+    config = synchformer_config(
+        entries,
+        num_heads=case.config.get("num_heads"),
+        compare_heads=case.config.get("compare_heads"),
+    )
     _check_synchformer(case, config)
     network = filled(Synchformer(config), entries, SYNCHFORMER_KEYS)
     outputs: dict[str, Any] = {}

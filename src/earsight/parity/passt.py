@@ -24,7 +24,7 @@ from earsight.models.passt.published import KEYS, config_from_entries
 from earsight.models.passt.scene import scene_output
 from earsight.parity import fill
 from earsight.parity.cases import Case
-from earsight.parity.compare import Outputs, Row, compare
+from earsight.parity.compare import Row, compare
 from earsight.parity.loading import account_row, below, filled, meta_entries
 from earsight.parity.runners import Runner, must_be
 
@@ -109,22 +109,16 @@ def run_wrapper(case: Case) -> Iterator[Row]:
     window = round(case.config["max_model_window_s"] * passt_mel.RATE_HZ)
     hop = round(case.config["scene_hop_s"] * passt_mel.RATE_HZ)
 
-    def joined(name: str) -> Tensor:
-        wave = described_wave(case, name)
+    outputs: dict[str, Tensor] = {}
+    for name, value in fill.table(case.spec["inputs"]).items():
+        sizes = fill.table(value)
+        ending = f"_{sizes['n'] / sizes['sr']:g}s"
         with torch.inference_mode():
-            output = scene_output(network, wave, window_samples=window, hop_samples=hop)
-        return torch.cat([output.logits, output.features], dim=1)
-
-    inputs = fill.table(case.spec["inputs"])
-    seconds = {
-        f"{table['n'] / table['sr']:g}s": name
-        for name, table in ((name, fill.table(value)) for name, value in inputs.items())
-    }
-    outputs: Outputs = {
-        stored: (lambda source=seconds[stored.rpartition("_")[2]]: joined(source))
-        for stored in case.stored
-        if stored.rpartition("_")[2] in seconds
-    }
+            output = scene_output(
+                network, described_wave(case, name), window_samples=window, hop_samples=hop
+            )
+        joined = torch.cat([output.logits, output.features], dim=1)
+        outputs |= {stored: joined for stored in case.stored if stored.endswith(ending)}
     yield from compare(case, outputs)
 
 

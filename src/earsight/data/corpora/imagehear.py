@@ -87,9 +87,10 @@ def imagehear_accuracy(probabilities: Float[Tensor, "n k"], names: Sequence[str]
     if bool((probabilities < 0).any()):
         raise InputError("expected probabilities, got negative values: apply softmax first")
     zeroed = torch.tensor(sorted(zeroed_classes().values()), device=probabilities.device)
-    answers: list[int] = probabilities.index_fill(1, zeroed, 0.0).argmax(dim=1).tolist()
+    answers = probabilities.index_fill(1, zeroed, 0.0).argmax(dim=1)
     hits = sum(
-        answer in _find(name).audioset_indices for answer, name in zip(answers, names, strict=True)
+        int(answer) in _find(name).audioset_indices
+        for answer, name in zip(answers.cpu(), names, strict=True)
     )
     return 100 * hits / num_sounds
 

@@ -4,7 +4,7 @@ Source: official repository kkoutini/passt_hear21, scene embeddings.
 Axes: b clips, s samples, n windows.
 """
 
-from einops import rearrange, reduce
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -41,6 +41,6 @@ def scene_output(
     num_windows = windows.shape[1]
     whole: PasstOutput = network(passt_mel.log_mel(rearrange(windows, "b n s -> (b n) s")))
     return PasstOutput(
-        features=reduce(whole.features, "(b n) d -> b d", "mean", n=num_windows),
-        logits=reduce(whole.logits, "(b n) k -> b k", "mean", n=num_windows),
+        features=rearrange(whole.features, "(b n) d -> b n d", n=num_windows).mean(dim=1),
+        logits=rearrange(whole.logits, "(b n) k -> b n k", n=num_windows).mean(dim=1),
     )

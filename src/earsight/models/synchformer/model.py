@@ -137,16 +137,16 @@ class Synchformer(nn.Module):
         return rearrange(features, "(b n) g d -> b n g d", b=len(mels))
 
     def compare(
-        self, video: Float[Tensor, "b n f d"], sound: Float[Tensor, "b n g d"]
+        self, video: Float[Tensor, "b n f d"], sound: Float[Tensor, "b n2 g d"]
     ) -> Float[Tensor, "b k"]:
         """Offset scores of exactly `num_segments` segments; InputError for another number."""
-        if video.shape[1] != self.config.num_segments:
+        wanted = self.config.num_segments
+        if video.shape[1] != wanted or sound.shape[1] != wanted:
             raise InputError(
-                f"the comparison takes {self.config.num_segments} segments of each stream, got "
-                f"{video.shape[1]}"
+                f"the comparison takes {wanted} segments of each stream, got {video.shape[1]} and "
+                f"{sound.shape[1]}"
             )
-        joined = (rearrange(x, "b n f d -> b (n f) d") for x in (video, sound))
-        video_row, sound_row = joined
+        video_row, sound_row = (rearrange(x, "b n f d -> b (n f) d") for x in (video, sound))
         return self.comparison(self.project_video(video_row), self.project_sound(sound_row))
 
     def offset_seconds(self, logits: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:

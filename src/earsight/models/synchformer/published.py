@@ -88,12 +88,18 @@ KEYS: KeyMap = {
 
 
 def config_from_entries(
-    entries: Mapping[str, Tensor], *, num_mels: int = 128, mel_stride: int = 10
+    entries: Mapping[str, Tensor],
+    *,
+    num_mels: int = 128,
+    mel_stride: int = 10,
+    num_heads: int | None = None,
+    compare_heads: int | None = None,
 ) -> SynchformerConfig:
     """Sizes of a published network read off its entries' names and shapes.
 
     Bands and stride of the spectrogram leave no trace of their own; heads are 64 wide, those of
-    the comparison 96. Raises WeightsError when the entries are not those of Synchformer.
+    the comparison 96, unless their numbers are given. Raises WeightsError when the entries
+    are not those of Synchformer.
     """
     names = {
         "kernel": f"{_VIDEO}.patch_embed_3d.proj.weight",
@@ -118,7 +124,7 @@ def config_from_entries(
         width=width,
         hidden=shape["hidden"][0],
         num_layers=_count(entries, f"{_VIDEO}.blocks.{{}}.norm1.weight"),
-        num_heads=max(1, width // HEAD_WIDTH),
+        num_heads=num_heads or max(1, width // HEAD_WIDTH),
         patch=patch,
         picture_size=isqrt(shape["places"][1] - 1) * patch,
         segment_frames=num_instants * tube_frames,
@@ -128,7 +134,7 @@ def config_from_entries(
         mel_stride=mel_stride,
         num_segments=(shape["compared"][1] - 2) // (num_instants + columns),
         compare_layers=_count(entries, "transformer.blocks.{}.ln1.weight"),
-        compare_heads=max(1, width // COMPARE_HEAD_WIDTH),
+        compare_heads=compare_heads or max(1, width // COMPARE_HEAD_WIDTH),
         num_offsets=shape["offsets"][0],
     )
 

@@ -3,6 +3,7 @@
 Axes: n examples, t frames, m mel bands, d width.
 """
 
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -30,8 +31,7 @@ class VGGish(nn.Module):
         self.config = config
         widths = [1, *(width for level in config.levels for width in level)]
         self.convs = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths)
         )
         self.hidden_in = nn.Linear(config.num_pooled, config.hidden)
         self.hidden_out = nn.Linear(config.hidden, config.hidden)
