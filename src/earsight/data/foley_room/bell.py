@@ -50,17 +50,17 @@ class _BellScene(Performance):
     def __init__(
         self,
         stage: Stage,
-        shape: BellShape,
-        colour: Colour,
+        look: tuple[int, int],
         size: float,
         turns: tuple[Happening, ...],
         half_period: float,
         widest: float,
         ringing: Ringing,
     ) -> None:
+        self.look = look
         self._stage = stage
-        self._shape = shape
-        self._colour = np.array(colour, np.float32)
+        self._shape = SHAPES[look[1]]
+        self._colour = np.array(COLOURS[look[0]], np.float32)
         self._size = size
         self._turns = turns
         self._half_period = half_period
@@ -161,7 +161,7 @@ class _BellScene(Performance):
     def _paint_clapper(
         self, canvas: Canvas, camera: Camera, time_seconds: float, angle: float
     ) -> None:
-        """The clapper swings later than the bell and touches the lip at each turn."""
+        """The clapper swings farther than the bell and touches the lip at each turn."""
         stage, shape, size = self._stage, self._shape, self._size
         since = (time_seconds - self._turns[0].time_seconds) / self._half_period
         widest_aside = math.atan2(shape.lip - 0.07, shape.height)
@@ -216,10 +216,10 @@ def perform_bell(rng: np.random.Generator, stage: Stage) -> Performance:
     strength = 0.5 + 0.5 * (widest - 0.4) / 0.4
     turns = tuple(
         Happening(
-            time_seconds=first + half_period * number,
-            strength=strength * (1.0 if number % 2 == 0 else 0.85),
+            time_seconds=first + half_period * place,
+            strength=strength * (1.0 if place % 2 == 0 else 0.85),
         )
-        for number in range(count)
+        for place in range(count)
     )
     ringing = Ringing(
         rng,
@@ -228,4 +228,4 @@ def perform_bell(rng: np.random.Generator, stage: Stage) -> Performance:
         size=size * shape.height / 0.62,
         longest_seconds=stage.clip_seconds,
     )
-    return _BellScene(stage, shape, COLOURS[colour], size, turns, half_period, widest, ringing)
+    return _BellScene(stage, (colour, number), size, turns, half_period, widest, ringing)

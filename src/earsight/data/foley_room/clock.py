@@ -41,16 +41,16 @@ class _ClockScene(Performance):
     def __init__(
         self,
         stage: Stage,
-        shape: ClockShape,
-        colour: Colour,
+        look: tuple[int, int],
         size: float,
         ticks: tuple[Happening, ...],
         beat_seconds: float,
         ringing: Ringing,
     ) -> None:
+        self.look = look
         self._stage = stage
-        self._shape: ClockShape = shape
-        self._colour = np.array(colour, np.float32)
+        self._shape: ClockShape = SHAPES[look[1]]
+        self._colour = np.array(COLOURS[look[0]], np.float32)
         self._size = size
         self._ticks = ticks
         self._beat_seconds = beat_seconds
@@ -240,10 +240,8 @@ def perform_clock(rng: np.random.Generator, stage: Stage) -> Performance:
     first = stage.enter_seconds + float(rng.uniform(0.15, 0.15 + beat))
     count = max(1, math.ceil((stage.clip_seconds - 0.03 - first) / beat))
     ticks = tuple(
-        Happening(
-            time_seconds=first + beat * number, strength=SOFT_TICK if number % 2 else LOUD_TICK
-        )
-        for number in range(count)
+        Happening(time_seconds=first + beat * place, strength=SOFT_TICK if place % 2 else LOUD_TICK)
+        for place in range(count)
     )
     ringing = Ringing(rng, "tick", stage.rate_hz, longest_seconds=stage.clip_seconds)
-    return _ClockScene(stage, shape, COLOURS[colour], size, ticks, beat, ringing)
+    return _ClockScene(stage, (colour, number), size, ticks, beat, ringing)

@@ -26,14 +26,21 @@ from earsight.data.foley_room.room import Camera
 SMALLEST, LARGEST = 0.17, 0.24  # metres, half the width
 DROP_HEIGHT = (1.0, 1.9)
 BETWEEN_SECONDS = (1.7, 2.6)
-SHARE_SIDEWAYS = 0.18  # of the stage's width, per second
+SHARES_SIDEWAYS = (0.02, 0.07)  # of the stage's width, per second
 ENVELOPE_SECONDS = 0.12
 
 
 class _DropScene(Performance):
     class_name = "drop"
 
-    def __init__(self, stage: Stage, bodies: tuple[Bouncing, ...], ringing: Ringing) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        look: tuple[int, int],
+        bodies: tuple[Bouncing, ...],
+        ringing: Ringing,
+    ) -> None:
+        self.look = look
         self._stage = stage
         self._bodies = bodies
         found = [
@@ -83,9 +90,9 @@ def perform_drop(rng: np.random.Generator, stage: Stage) -> Performance:
     while start < stage.clip_seconds - 0.8 or not bodies:
         drop = Drop(
             start_seconds=start,
-            start_x=stage.x + side * stage.width * float(rng.uniform(0.1, 0.25)),
+            start_x=stage.x + side * stage.width * float(rng.uniform(0.17, 0.27)),
             start_height=float(rng.uniform(*DROP_HEIGHT)),
-            speed_x=-side * stage.width * float(rng.uniform(0.05, SHARE_SIDEWAYS)),
+            speed_x=-side * stage.width * float(rng.uniform(*SHARES_SIDEWAYS)),
             radius=radius,
             restitution=restitution,
         )
@@ -96,4 +103,4 @@ def perform_drop(rng: np.random.Generator, stage: Stage) -> Performance:
     ringing = Ringing(
         rng, material, stage.rate_hz, size=radius / 0.2, longest_seconds=stage.clip_seconds
     )
-    return _DropScene(stage, tuple(bodies), ringing)
+    return _DropScene(stage, (colour, shape), tuple(bodies), ringing)

@@ -54,14 +54,15 @@ class _DrumScene(Performance):
     def __init__(
         self,
         stage: Stage,
+        look: tuple[int, int],
         shape: DrumShape,
-        colour: Colour,
         strokes: tuple[Happening, ...],
         ringing: Ringing,
     ) -> None:
+        self.look = look
         self._stage = stage
         self._shape = shape
-        self._colour = np.array(colour, np.float32)
+        self._colour = np.array(COLOURS[look[0]], np.float32)
         self._strokes = strokes
         self._ringing = ringing
 
@@ -205,4 +206,4 @@ def perform_drum(rng: np.random.Generator, stage: Stage) -> Performance:
     ringing = Ringing(
         rng, "membrane", stage.rate_hz, size=shape.top / 0.33, longest_seconds=stage.clip_seconds
     )
-    return _DrumScene(stage, shape, COLOURS[colour], tuple(strokes), ringing)
+    return _DrumScene(stage, (colour, number), shape, tuple(strokes), ringing)

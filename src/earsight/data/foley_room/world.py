@@ -7,6 +7,7 @@ Axes: t frames, h w pixels, s samples.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -27,10 +28,12 @@ from earsight.data.foley_room.drum import perform_drum
 from earsight.data.foley_room.engine import perform_engine
 from earsight.data.foley_room.performance import Perform, Performance, Stage
 from earsight.data.foley_room.pluck import perform_pluck
-from earsight.data.foley_room.room import Camera, choose_look, paint_room
+from earsight.data.foley_room.rain import perform_rain
+from earsight.data.foley_room.room import Camera, RoomLook, choose_look, paint_room
 from earsight.data.foley_room.shake import Shake, choose_shake, shake_margin
 from earsight.data.foley_room.siren import perform_siren
 from earsight.data.foley_room.sound_bank import SoundBank
+from earsight.data.foley_room.waves import perform_waves
 from earsight.errors import ConfigError, InputError
 
 Split = Literal["train", "valid", "test"]
@@ -47,6 +50,8 @@ CLASSES: Mapping[str, Perform] = {
     "pluck": perform_pluck,
     "engine": perform_engine,
     "siren": perform_siren,
+    "rain": perform_rain,
+    "waves": perform_waves,
 }
 RATES_HZ = (16000, 22050)
 LARGEST_SEED = 2**32 - 1
@@ -165,6 +170,7 @@ class _Role:
 class _Source:
     performance: Performance
     role: _Role
+    z: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,7 +181,7 @@ class _Cast:
     difficulties: Difficulties
     held_out_look: bool
     sound: Float[np.ndarray, " s"]
-    room: Float[np.ndarray, "h w 3"]
+    room_look: RoomLook
     camera: Camera
     shake: Shake
     noise_rng: np.random.Generator
@@ -209,11 +215,11 @@ def _choose_cast(
     ]
     sounds = _mixed(heard, float(company_rng.uniform(*SECOND_SOURCE_DB)))
     return _Cast(
-        sources=tuple(map(_Source, performances, roles)),
+        sources=tuple(map(_Source, performances, roles, [stage.z for stage in stages])),
         difficulties=hard,
         held_out_look=held_out,
         sound=sounds,
-        room=paint_room(look, camera, shake_margin(picture)),
+        room_look=look,
         camera=camera,
         shake=shake,
         noise_rng=stream(9),
@@ -281,8 +287,11 @@ def _choose_stages(
 
 def _painter(cast: _Cast, picture: PictureSettings) -> Callable[[int], UInt8[np.ndarray, "h w 3"]]:
     margin = shake_margin(picture)
-    # what stands farther away is painted first; the main source is the one that slides
-    order = sorted(cast.sources, key=lambda source: source is cast.sources[0])
+    far_first = sorted(cast.sources, key=lambda source: -source.z)
+
+    @cache
+    def room() -> Float[np.ndarray, "h w 3"]:
+        return paint_room(cast.room_look, cast.camera, margin)
 
     def draw(frame: int) -> UInt8[np.ndarray, "h w 3"]:
         total = np.zeros((picture.height, picture.width, 3), np.float32)
@@ -290,9 +299,9 @@ def _painter(cast: _Cast, picture: PictureSettings) -> Callable[[int], UInt8[np.
             offset = ((exposure + 0.5) / picture.exposures - 0.5) / 2
             time = (frame + offset) / picture.fps
             right, down = cast.shake.offset(time)
-            canvas = Canvas(shifted(cast.room, right, down, margin))
+            canvas = Canvas(shifted(room(), right, down, margin))
             seen_from = replace(cast.camera, moved_right=right, moved_down=down)
-            for source in order:
+            for source in far_first:
                 camera = _seen_from(cast, source, seen_from, time)
                 source.performance.paint(canvas, camera, time)
             total += canvas.pixels
