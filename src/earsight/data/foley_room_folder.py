@@ -1,6 +1,6 @@
 """Rendered clips of the Foley Room as clips to prepare: exact sound, true classes, their splits.
 
-A folder holds `foley_room.json` (seed and settings) and `clips/<split>/<id>.mp4` with the exact
+A folder holds `foley_room.json` (seed, settings, class names) and `clips/<split>/<id>.mp4` with the exact
 sound `<id>.wav` and the truth `<id>.truth.json` beside each.
 """
 
@@ -28,15 +28,14 @@ def foley_room_source(folder: Path) -> Source:
     `notes["truth"]` is the path of the truth. Raises InputError that names clips whose sound or
     truth is missing or damaged.
     """
-    # the scenes and what they need are not loaded before a folder asks for them
-    from earsight.data.foley_room.world import CLASS_NAMES
-
+    told: dict[str, Any] = json.loads((folder / FOLDER_FILE).read_text())
+    names = tuple(map(str, told.get("class_names", ())))
     clips: list[SourceClip] = []
     problems: list[str] = []
     for split in SPLITS:
         for video in sorted((folder / "clips" / split).glob("*.mp4")):
             try:
-                clips.append(_clip(video, split, CLASS_NAMES))
+                clips.append(_clip(video, split, names))
             except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
                 problems.append(f"{video.name} ({error})")
     if problems or not clips:
@@ -48,7 +47,7 @@ def foley_room_source(folder: Path) -> Source:
     return Source(
         name="foley-room",
         kind="foley_room",
-        class_names=CLASS_NAMES,
+        class_names=names,
         clips=clips,
         rule="the world's own splits; labels from the truth",
     )
