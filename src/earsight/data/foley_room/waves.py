@@ -111,7 +111,7 @@ class Waves(Performance):
             basin = BASINS[self.look[1]]
             thick = basin.thick * scale
             hollow = (np.abs(window.right) < half[0] - thick) & (window.down < half[1] - thick)
-            light = 1.0 - 0.3 * window.down / half[1] - 0.15 * np.sign(window.right)
+            light = 1.0 - 0.3 * window.down / half[1] - 0.2 * window.right / half[0]
             wall = np.array(basin.colour, np.float32) * light[..., None]
             opacity = np.where(hollow, 0.10 * basin.clear, 1 - basin.clear)
             canvas.cover(window, wall, opacity * inside)
