@@ -1,18 +1,20 @@
-"""Random training crops of log-mel spectrograms, with changes of level.
+"""Training crops of log-mel spectrograms of uneven lengths, with changes of level.
 
-Spectrograms are in [0, 1], 100 dB wide, 0 being silence. Axes: n clips, b crops, m bands, t frames.
+Spectrograms are in [0, 1], 100 dB wide, 0 being silence. Axes: m bands, t frames, f frames of a
+piece.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from earsight.errors import ConfigError, InputError
+from earsight.data.batching import crop_or_pad, crop_start
+from earsight.errors import ConfigError
 
 SPAN_DB = 100.0  # of the [0, 1] range
-CANDIDATES = 2  # starts drawn per crop; the loudest is kept, since clips hold much silence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,28 @@ class LevelChanges:
             raise ConfigError("level changes: gain_db and dip_db must be (low, high)")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CropSettings:
+    """How a crop is taken from a clip.
+
+    `random` draws where it begins, otherwise it is the middle of the clip. Of `candidates` drawn
+    begins the one with the loudest crop is kept, since clips hold much silence. `join_short` fills
+    a crop that is longer than its clip with pieces of other clips; otherwise the rest is masked.
+    `changes` None leaves levels alone.
+    """
+
+    random: bool = True
+    candidates: int = 1
+    join_short: bool = False
+    changes: LevelChanges | None = None
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1:
+            raise ConfigError(f"crops: candidates ({self.candidates}) must be at least 1")
+        if not self.random and (self.join_short or self.changes is not None):
+            raise ConfigError("crops: join_short and changes need random crops")
+
+
 def draw(generator: torch.Generator) -> float:
     """One draw from [0, 1)."""
     return float(torch.rand((), generator=generator))
@@ -55,68 +79,46 @@ def whole(low: int, high: int, generator: torch.Generator) -> int:
     return int(torch.randint(low, high, (), generator=generator))
 
 
-def random_crops(
-    mels: Float[Tensor, "n m t"],
+def draw_crop(
+    read: Callable[[int], Float[Tensor, "m _"]],
+    index: int,
     *,
-    num_crops: int,
+    num_clips: int,
     num_frames: int,
-    changes: LevelChanges | None,
+    settings: CropSettings,
     generator: torch.Generator,
-) -> Float[Tensor, "b m _"]:
-    """Crops of `num_frames` from clips drawn with equal chances, levels changed at random.
+) -> tuple[Float[Tensor, "m t"], Bool[Tensor, " t"]]:
+    """A crop of clip `index`, and which of its frames are real.
 
-    A crop longer than the clips is joined from several. `changes` None leaves levels alone.
-    Raises InputError when there are no clips.
+    `read` gives the spectrogram of a clip by its number below `num_clips`. All that is random
+    comes from `generator`.
     """
-    if mels.shape[0] == 0 or mels.shape[2] == 0:
-        raise InputError("no spectrograms to crop from: check the folder of sounds")
-    crops = [
-        _one_crop(mels, num_frames=num_frames, changes=changes, generator=generator)
-        for _ in range(num_crops)
-    ]
-    return torch.stack(crops)
-
-
-def _one_crop(
-    mels: Float[Tensor, "n m t"],
-    *,
-    num_frames: int,
-    changes: LevelChanges | None,
-    generator: torch.Generator,
-) -> Float[Tensor, "m _"]:
-    pieces: list[Tensor] = []
-    lengths = _piece_lengths(num_frames, mels.shape[2], changes, generator)
-    for length in lengths:
-        piece = _loud_stretch(mels, length, generator)
-        pieces.append(piece if changes is None else _change_gain(piece, changes, generator))
-    crop = torch.cat(pieces, dim=1)
+    changes = settings.changes
+    crop = _piece(read(index), num_frames, settings, generator)
+    spliced = changes is not None and num_frames > 1 and draw(generator) < changes.splice_share
+    if spliced:
+        crop = crop[:, : whole(1, num_frames, generator)]
+    while (spliced or settings.join_short) and crop.shape[1] < num_frames:
+        other = read(whole(0, num_clips, generator))
+        piece = _piece(other, num_frames - crop.shape[1], settings, generator)
+        crop = torch.cat([crop, piece], dim=1)
     if changes is not None and draw(generator) < changes.dip_share:
         for _ in range(whole(1, changes.max_dips + 1, generator)):
-            crop = shift_level(crop, -_dip(num_frames, changes, generator))
-    return crop
+            crop = shift_level(crop, -_dip(crop.shape[1], changes, generator))
+    return crop_or_pad(crop, num_frames)
 
 
-def _piece_lengths(
-    num_frames: int, longest: int, changes: LevelChanges | None, generator: torch.Generator
-) -> list[int]:
-    splice = changes is not None and draw(generator) < changes.splice_share
-    cuts = [whole(1, num_frames, generator)] if splice and num_frames > 1 else []
-    lengths: list[int] = []
-    for start, end in zip([0, *cuts], [*cuts, num_frames], strict=True):
-        left = end - start
-        while left > 0:
-            lengths.append(min(left, longest))
-            left -= longest
-    return lengths
-
-
-def _loud_stretch(
-    mels: Float[Tensor, "n m t"], num_frames: int, generator: torch.Generator
-) -> Float[Tensor, "m _"]:
-    clip = mels[whole(0, mels.shape[0], generator)]
-    starts = [whole(0, mels.shape[2] - num_frames + 1, generator) for _ in range(CANDIDATES)]
-    stretches = [clip[:, start : start + num_frames].float() for start in starts]
-    return max(stretches, key=lambda stretch: float(stretch.mean()))
+def _piece(
+    mel: Float[Tensor, "m t"], num_frames: int, settings: CropSettings, generator: torch.Generator
+) -> Float[Tensor, "m f"]:
+    """At most `num_frames` frames of a clip, loud ones preferred, with a gain of their own."""
+    starts = [
+        crop_start(mel.shape[1], num_frames, generator if settings.random else None)
+        for _ in range(settings.candidates)
+    ]
+    pieces = [mel[:, start : start + num_frames] for start in starts]
+    piece = max(pieces, key=lambda stretch: float(stretch.mean()))
+    return piece if settings.changes is None else _change_gain(piece, settings.changes, generator)
 
 
 def _change_gain(

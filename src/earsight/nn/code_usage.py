@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from earsight.nn.quantize import Codebook, perplexity
+from earsight.nn.quantize import Codebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,17 @@ class CodeUseReport:
 
 def report_code_use(codes: Int[Tensor, "*n"], *, num_codes: int) -> CodeUseReport:
     """Share of the codes that occur, their perplexity and the codes that never occur."""
-    counts = torch.bincount(codes.flatten(), minlength=num_codes)
-    dead = tuple(int(code) for code in (counts == 0).nonzero()[:, 0])
+    return report_counts(torch.bincount(codes.flatten(), minlength=num_codes))
+
+
+def report_counts(counts: Int[Tensor, " k"]) -> CodeUseReport:
+    """The same from how often every code occurred."""
+    dead = tuple(code for code in range(counts.numel()) if not counts[code])
+    share = counts.double() / counts.sum()
     return CodeUseReport(
-        num_codes=num_codes,
-        share_used=1 - len(dead) / num_codes,
-        perplexity=float(perplexity(codes, num_codes=num_codes)),
+        num_codes=counts.numel(),
+        share_used=1 - len(dead) / counts.numel(),
+        perplexity=float(torch.special.entr(share).sum().exp()),
         dead=dead,
     )
 

@@ -108,6 +108,17 @@ class LPAPS(nn.Module):
             parts.append(weight(kept).mean(dim=(1, 2, 3)))
         return torch.stack(parts, dim=1)
 
+    def channel_distances(
+        self, mel: Float[Tensor, "b 1 m t"], other: Float[Tensor, "b 1 m t"]
+    ) -> Float[Tensor, "b n"]:
+        """Mean squared difference per channel of all slices, before any weight.
+
+        The distance without dropout is its sum, weighted by the channel weights in their order.
+        """
+        pairs = zip(self.activations(mel), self.activations(other), strict=True)
+        parts = [(_unit(own) - _unit(others)).pow(2).mean(dim=(2, 3)) for own, others in pairs]
+        return torch.cat(parts, dim=1)
+
     def activations(self, mel: Float[Tensor, "b 1 m t"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Output of every slice for spectrograms in [-1, 1]."""
         x, found = self.scaled(mel), list[Tensor]()
