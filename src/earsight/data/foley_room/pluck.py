@@ -147,7 +147,8 @@ class Pluck(Performance):
                 continue
             since = time_seconds - release.time_seconds
             if -PULL_SECONDS < since < 0:
-                return release.pull * float(smooth_step(np.array(1 + since / PULL_SECONDS))), 0.0
+                part = smooth_step(np.array([1 + since / PULL_SECONDS]))[0]
+                return release.pull * float(part), 0.0
             if since >= 0:
                 swing = release.pull * float(np.exp(-since / SWING_SECONDS))
         return 0.0, swing

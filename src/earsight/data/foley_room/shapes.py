@@ -105,7 +105,7 @@ def appearing(canvas: Canvas, stage: Stage, time_seconds: float) -> Generator[No
     part = 1.0
     if stage.enter_seconds > 0:
         since = time_seconds - stage.enter_seconds
-        part = float(smooth_step(np.array(since / APPEARING_SECONDS)))
+        part = float(smooth_step(np.array([since / APPEARING_SECONDS]))[0])
     before = canvas.pixels.copy() if part < 1 else canvas.pixels
     yield
     if part < 1:

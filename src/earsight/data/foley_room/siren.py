@@ -51,13 +51,13 @@ class Drive:
     lap_seconds: float
     aside: float  # half the oval's width, metres per metre of distance
 
-    def angle(self, time_seconds: Float[np.ndarray, " *t"]) -> Float[np.ndarray, " *t"]:
+    def angle(self, time_seconds: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
         """Angle along the oval."""
         return 2 * np.pi * (self.first_turn + time_seconds / self.lap_seconds)
 
     def place(
-        self, stage: Stage, time_seconds: Float[np.ndarray, " *t"]
-    ) -> tuple[Float[np.ndarray, " *t"], Float[np.ndarray, " *t"]]:
+        self, stage: Stage, time_seconds: Float[np.ndarray, " t"]
+    ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
         """Metres to the right and away from the eye."""
         angle = self.angle(time_seconds)
         middle, half = (NEAREST_Z + FARTHEST_Z) / 2, (FARTHEST_Z - NEAREST_Z) / 2
@@ -65,8 +65,8 @@ class Drive:
         return (stage.x / stage.z + self.aside * np.sin(angle)) * z, z
 
     def distance(
-        self, stage: Stage, time_seconds: Float[np.ndarray, " *t"]
-    ) -> Float[np.ndarray, " *t"]:
+        self, stage: Stage, time_seconds: Float[np.ndarray, " t"]
+    ) -> Float[np.ndarray, " t"]:
         """Metres from the eye to the lamp."""
         x, z = self.place(stage, time_seconds)
         return np.sqrt(x**2 + (EYE_HEIGHT - LAMP_HEIGHT) ** 2 + z**2)
@@ -103,9 +103,8 @@ class Siren(Performance):
         """Lay the vehicle and the light of its lamp over the picture."""
         if not has_entered(self.stage, time_seconds):
             return
-        time = np.array(time_seconds)
-        x, z = (float(value) for value in self.drive.place(self.stage, time))
-        toward = float(np.cos(self.drive.angle(time)))
+        x, z = self._place(time_seconds)
+        toward = float(np.cos(self.drive.angle(np.array([time_seconds])))[0])
         # seen from the side while it passes, shorter where it turns
         along = LENGTH * (0.55 * np.sign(toward) + 0.45 * toward)
         with appearing(canvas, self.stage, time_seconds):
@@ -121,6 +120,10 @@ class Siren(Performance):
             self._paint_box(canvas, camera, (x, z), along, stripe, 0.1 + 0.6 * lamp)
             self._paint_box(canvas, camera, (x, z), along, PANES[self.look[1]], PANE)
             self._paint_lamp(canvas, camera, (x - 0.06 * along, LAMP_HEIGHT, z), time_seconds)
+
+    def _place(self, time_seconds: float) -> tuple[float, float]:
+        x, z = self.drive.place(self.stage, np.array([time_seconds]))
+        return float(x[0]), float(z[0])
 
     def _paint_disc(
         self, canvas: Canvas, camera: Camera, place: tuple[float, float, float], radius: float
@@ -175,7 +178,7 @@ class Siren(Performance):
         """Part of the vehicle inside the picture."""
         if not has_entered(self.stage, time_seconds):
             return 0.0
-        x, z = (float(value) for value in self.drive.place(self.stage, np.array(time_seconds)))
+        x, z = self._place(time_seconds)
         return part_in_view(camera, x - LENGTH / 2, x + LENGTH / 2, 0.0, LAMP_HEIGHT, z)
 
     def frequency_hz(self) -> Float[np.ndarray, " s"]:

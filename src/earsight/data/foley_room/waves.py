@@ -132,9 +132,8 @@ class Waves(Performance):
         depth = surface + window.down / scale - RIM / 2  # metres below the surface
         opacity = np.clip(depth * scale + 0.5, 0, 1) * inside
         colour = np.array(COLOURS[self.look[0]], np.float32)
-        glitter = value_noise(
-            4 * x + 0.7 * time_seconds, 14 * depth - 0.9 * time_seconds, self._noise
-        )
+        along = np.broadcast_to(4 * x + 0.7 * time_seconds, depth.shape)
+        glitter = value_noise(along, 14 * depth - 0.9 * time_seconds, self._noise)
         light = 0.75 + 0.9 * np.exp(-depth / 0.22) + 0.5 * (glitter - 0.5)
         thick = 0.03 + 0.11 * height
         foam = np.exp(-((np.maximum(depth, 0) / thick) ** 2)) * (0.35 + 0.65 * height)
