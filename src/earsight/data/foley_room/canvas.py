@@ -85,7 +85,7 @@ def disc(window: Window, radius: float) -> Float[np.ndarray, "y x"]:
 def smooth_step(x: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """0 below 0, 1 above 1, an S between."""
     inside = np.clip(x, 0, 1)
-    return inside**2 * (3 - 2 * inside)
+    return np.asarray(inside**2 * (3 - 2 * inside))  # of one number numpy makes a scalar
 
 
 def value_noise(

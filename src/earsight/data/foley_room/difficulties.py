@@ -88,8 +88,8 @@ def choose_difficulties(
     rng: np.random.Generator, shares: DifficultyShares, clip_seconds: float
 ) -> Difficulties:
     """Draw what a clip has to bear; every clip takes the same numbers of random draws."""
-    leaves, enters, right, distractor, two, noise = rng.random(6)
-    leave_at, enter_at, level = rng.random(3)
+    leaves, enters, right, distractor, two, noise = map(float, rng.random(6))
+    leave_at, enter_at, level = map(float, rng.random(3))
     least, most = shares.noise_db
     return Difficulties(
         # the source is seen for a while first, and unseen for at least a third of the clip
@@ -99,9 +99,9 @@ def choose_difficulties(
         enters_seconds=(0.12 + 0.18 * enter_at) * clip_seconds
         if enters < shares.late_entry
         else None,
-        to_the_right=bool(right < 0.5),
-        distractor=bool(distractor < shares.distractor),
-        two_sources=bool(two < shares.two_sources),
+        to_the_right=right < 0.5,
+        distractor=distractor < shares.distractor,
+        two_sources=two < shares.two_sources,
         noise_db=least + (most - least) * level if noise < shares.noise else None,
     )
 

@@ -181,7 +181,7 @@ class _DrumScene(Performance):
             canvas.shade(window, 0.5 * math.exp(-3 * height) * shape_of_it)
 
     def _flash(self, time_seconds: float) -> float:
-        return sum(
+        return math.fsum(
             stroke.strength * math.exp(-(time_seconds - stroke.time_seconds) / FLASH_SECONDS)
             for stroke in self._strokes
             if stroke.time_seconds <= time_seconds < stroke.time_seconds + 5 * FLASH_SECONDS
