@@ -5,7 +5,6 @@ Axes: b visits, q codes of a window, f feature tokens, w feature width.
 """
 
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -236,15 +235,6 @@ def part_losses(
         with autocast(world.device, precision):
             part = batch.rows(slice(first, first + size))
             yield batch_loss(model, part, label_smoothing=label_smoothing, num_counted=counted)
-
-
-@contextmanager
-def dropout_draws(*, seed: int, step: int, place: int, device: torch.device) -> Generator[None]:
-    """Let dropout draw the same at the same step, whatever was drawn before."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(item_generator(seed, step, place).initial_seed())
-        yield
 
 
 @torch.no_grad()

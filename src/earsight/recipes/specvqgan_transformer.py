@@ -32,7 +32,6 @@ from earsight.recipes.code_batches import (
     Mixture,
     VisitDraws,
     draw_batch,
-    dropout_draws,
     held_out_losses,
     part_losses,
 )
@@ -43,6 +42,7 @@ from earsight.training.ema import MovingAverage
 from earsight.training.optim import accumulate, decay_groups, set_rate
 from earsight.training.rundir import RunDir
 from earsight.training.schedules import warmup_cosine
+from earsight.training.seeded import seeded_draws
 from earsight.training.watch import EarlyStopping, check_finite
 
 VGGSOUND_STEPS_PER_EPOCH = 2445
@@ -287,6 +287,8 @@ def train(
             check(training, recipe, setup, run, world)
         if run.save_due(training.step, every=recipe.save_every, last=recipe.num_steps):
             run.save_state(training.state())
+    if training.stopping.reason is not None:
+        run.save_state(training.state())
     if world.is_first:
         finish(training, recipe, setup, run)
 
@@ -321,9 +323,7 @@ def one_step(
             losses.append(loss.detach())
             yield loss
 
-    # places beyond the batch belong to no item: their draws are the processes' own
-    place = recipe.batch + world.rank
-    with dropout_draws(seed=seed, step=step, place=place, device=world.device):
+    with seeded_draws(seed, step, world):
         gradient = accumulate(
             training.optimizer, kept(), num_parts=recipe.num_parts, clip=recipe.clip, world=world
         )
