@@ -1,5 +1,6 @@
 """Scores against known truth: worked by hand, with a judge that says what it is told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,13 @@ def test_what_is_unseen_is_counted_apart() -> None:
 def test_steady_classes_have_no_onsets_to_find() -> None:
     steady = truth(())
     assert measure_sound(knocks(()), steady, Parrot()) == {"class_accuracy": 1.0}
+
+
+def test_onsets_are_not_counted_where_rain_falls_too() -> None:
+    both = replace(truth(), classes=("drop", "rain"))
+    found = measure_sound(knocks(EVENTS), both)
+    assert "onset_f" not in found
+    assert found["offscreen_recall"] == 1
 
 
 def test_means_errors_and_missing_sounds() -> None:
