@@ -1,6 +1,6 @@
 """VGG-16 without batch norm and dropout, for log-mel spectrograms.
 
-Axes: b clips, m mel bands, t frames, c channels, n classes.
+Axes: b clips, m mel bands, t frames, c channels, n classes, d features.
 """
 
 import torch.nn.functional as F
@@ -40,8 +40,12 @@ class VGGishish(nn.Module):
 
     def forward(self, mel: Float[Tensor, "b m t"]) -> Float[Tensor, "b n"]:
         """Class scores before any softmax."""
+        return self.head(self.hidden(mel))
+
+    def hidden(self, mel: Float[Tensor, "b m t"]) -> Float[Tensor, "b d"]:
+        """Activations before the last layer: features of a whole sound."""
         x = rearrange(self.pooled(mel), "b c h w -> b (c h w)")
-        return self.head(F.relu(self.hidden_out(F.relu(self.hidden_in(x)))))
+        return F.relu(self.hidden_out(F.relu(self.hidden_in(x))))
 
     def pooled(self, mel: Float[Tensor, "b m t"]) -> Float[Tensor, "b c h w"]:
         """Averaged activations of the last convolution.
