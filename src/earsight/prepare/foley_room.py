@@ -7,10 +7,9 @@ FOLDER/clips/<split>/<id>.truth.json        what is true of it; written last
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +24,7 @@ from earsight.data.foley_room.world import (
 )
 from earsight.errors import EarsightError, InputError
 from earsight.files import refuse_existing, write_json
+from earsight.prepare.pool import LocalPool
 from earsight.settings import to_plain
 
 FOLDER_FILE = "foley_room.json"
@@ -100,47 +100,34 @@ def _render_all(
             yield RenderedClip(id=video.stem, split=split, video=video, outcome="kept")
         else:
             waiting.append((split, index))
-    if workers == 1:
-        yield from (_render(world, split, index) for split, index in waiting)
-        return
-    # a fresh interpreter each: a copy of this one would share its threads' locks
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_begin_worker, initargs=(world,)
+    pool: LocalPool[tuple[Split, int], RenderedClip] = LocalPool(
+        partial(_renderer, world), workers=workers
     )
-    try:
-        jobs: list[Future[RenderedClip]] = [
-            pool.submit(_render_in_worker, split, index) for split, index in waiting
-        ]
-        for job in as_completed(jobs):
-            yield job.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    yield from pool.run(waiting, partial(_died, world.folder))
 
 
-def _render(world: _World, split: Split, index: int) -> RenderedClip:
+def _renderer(world: _World) -> Callable[[tuple[Split, int]], RenderedClip]:
+    return partial(_render, world)
+
+
+def _render(world: _World, clip_number: tuple[Split, int]) -> RenderedClip:
+    split, index = clip_number
     video = _video_path(world.folder, split, index)
     try:
         clip = foley_clip(world.seed, split, index, world.settings, world.bank)
         write_foley_clip(video.parent, clip)
     except (EarsightError, OSError) as error:
-        return RenderedClip(
-            id=video.stem, split=split, video=video, outcome="failed", reason=str(error)
-        )
+        return _failed(video, split, str(error))
     return RenderedClip(id=video.stem, split=split, video=video, outcome="rendered")
 
 
-_worker_world: list[_World] = []  # of this worker process: sent once, not with every clip
+def _died(folder: Path, clip_number: tuple[Split, int]) -> RenderedClip:
+    video = _video_path(folder, *clip_number)
+    return _failed(video, clip_number[0], "the process that rendered it was ended")
 
 
-def _begin_worker(world: _World) -> None:
-    import torch
-
-    torch.set_num_threads(1)  # the workers share the machine among themselves
-    _worker_world[:] = [world]
-
-
-def _render_in_worker(split: Split, index: int) -> RenderedClip:
-    return _render(_worker_world[0], split, index)
+def _failed(video: Path, split: Split, reason: str) -> RenderedClip:
+    return RenderedClip(id=video.stem, split=split, video=video, outcome="failed", reason=reason)
 
 
 def _video_path(folder: Path, split: Split, index: int) -> Path:

@@ -67,8 +67,8 @@ BODIES: dict[Body, BodyKind] = {
     ),
     "bell": BodyKind(
         ratios=(0.5, 1.0, 1.19, 1.5, 2.0, 2.51, 2.66, 3.01, 4.17, 5.43, 6.79),
-        lowest_hz=(420.0, 900.0), decay_seconds=(0.9, 1.5), damping=0.7, tilt=0.35, detune=0.012,
-        contact_seconds=0.002, contact_part=0.15,
+        lowest_hz=(420.0, 900.0), decay_seconds=(0.6, 1.0), damping=0.7, tilt=0.35, detune=0.012,
+        contact_seconds=0.003, contact_part=0.35,
     ),
     "tick": BodyKind(
         ratios=(1.0, 1.73, 2.9, 4.3), lowest_hz=(1900.0, 2900.0),

@@ -26,6 +26,7 @@ from earsight.data.foley_room.difficulties import (
 from earsight.data.foley_room.drop import perform_drop
 from earsight.data.foley_room.drum import perform_drum
 from earsight.data.foley_room.engine import perform_engine
+from earsight.data.foley_room.fireworks import perform_fireworks
 from earsight.data.foley_room.performance import Perform, Performance, Stage
 from earsight.data.foley_room.pluck import perform_pluck
 from earsight.data.foley_room.rain import perform_rain
@@ -52,13 +53,14 @@ CLASSES: Mapping[str, Perform] = {
     "siren": perform_siren,
     "rain": perform_rain,
     "waves": perform_waves,
+    "fireworks": perform_fireworks,
 }
 RATES_HZ = (16000, 22050)
 LARGEST_SEED = 2**32 - 1
 NEAREST_Z, FARTHEST_Z = 3.8, 4.5
 LOUDEST = 0.95  # a mixture that would peak higher is turned down to this
 SECOND_SOURCE_DB = (-8.0, 0.0)
-SLIDE_WIDTHS = 1.25  # a source slides by so many widths of the picture, until nothing is seen
+SLIDE_WIDTHS = 2.0  # a source slides by so many widths of the picture, its light included
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
