@@ -34,6 +34,7 @@ class Command:
 COMMANDS = (
     Command("sound", "earsight.cli.sound", "make sound for a video or picture"),
     Command("codec", "earsight.cli.codec", "code sound at 0.3 kbit/s and decode it"),
+    Command("prepare", "earsight.cli.prepare", "prepare a corpus for training and measuring"),
     Command("weights", "earsight.cli.weights", "list, fetch, convert and verify official weights"),
     Command("evaluate", "earsight.cli.evaluate", "score a model or sounds by a published table"),
     Command("bench", "earsight.cli.bench", "measure speed beside the plain way"),

@@ -7,11 +7,12 @@ from earsight.data.corpora.vas import VAS
 from earsight.data.corpora.vggsound import VGGSound
 from earsight.data.corpus import Corpus
 from earsight.data.prepared import PreparedCorpus, is_prepared
+from earsight.data.shards import ShardCorpus, is_shards
 from earsight.errors import InputError
 
 
 def open_corpus(path: str | Path, *, only_present: bool = False) -> Corpus:
-    """A prepared folder, or VGGSound or VAS in the official layout.
+    """A prepared folder, shards, or VGGSound or VAS in the official layout.
 
     `only_present` leaves out listed clips of an official layout that are gone. Raises InputError
     for anything else; a folder of media has to be prepared first.
@@ -21,6 +22,8 @@ def open_corpus(path: str | Path, *, only_present: bool = False) -> Corpus:
         raise InputError(f"no corpus at {folder}: expected a folder")
     if is_prepared(folder):
         return PreparedCorpus(folder)
+    if is_shards(folder):
+        return ShardCorpus(folder)
     if (folder / MELS).is_dir():
         return VGGSound(folder, only_present=only_present)
     if any((folder / "features").glob(f"*/{MELS}")):

@@ -57,8 +57,9 @@ def prepare_corpus(
 
     `features`, `codes`, `sight` and `makers` as in `Wanted`; a corpus without pictures gets no
     features, and in one with pictures a sound alone is skipped while features are wanted.
-    `limit` takes that many clips, chosen by a hash of their names. `watch` hears of every clip
-    as it ends. Results do not depend on `workers`.
+    `limit` takes that many clips, chosen by a hash of their names. `watch` hears of every
+    clip as it ends, first of those that an earlier run finished. Results do not depend on
+    `workers`.
     Raises InputError for a source that cannot be read, networks that are not installed, a
     folder that holds earlier work where `resume` is off, and where no clip at all is of use.
     """
@@ -75,8 +76,9 @@ def prepare_corpus(
     journal = Journal(target)
     told = watch or _unheard
     try:
-        jobs, skipped = _plan(clips, extractor, journal)
-        for each in skipped:
+        jobs, early = _plan(clips, extractor, journal)
+        skipped = [each for each in early if isinstance(each, Skipped)]
+        for each in early:
             told(each)
         setup = partial(_same, extractor) if workers == 1 else partial(Extractor, target, wanted)
         pool = LocalPool[Job, Outcome](setup, workers=workers)
@@ -114,23 +116,25 @@ def _limited(clips: Sequence[SourceClip], limit: int | None) -> list[SourceClip]
 
 def _plan(
     clips: Iterable[SourceClip], extractor: Extractor, journal: Journal
-) -> tuple[list[Job], list[Skipped]]:
-    """Jobs for what is not whole yet, and sounds among videos."""
+) -> tuple[list[Job], list[Outcome]]:
+    """Jobs for what is not whole yet; what an earlier run finished, and sounds among videos."""
     jobs: list[Job] = []
-    skipped: list[Skipped] = []
+    early: list[Outcome] = []
     seen: set[str] = set()
     for clip in clips:
         if layout.check_id(clip.id) in seen:
             raise InputError(f"two clips are named {clip.id!r}: each is in one split, once")
         seen.add(clip.id)
         if extractor.wanted.features and not clip.has_picture:
-            reason = f"no video: {clip.media} has sound alone (features none would take it)"
-            skipped.append(Skipped(id=clip.id, reason=reason))
+            reason = f"no video: {clip.media} has sound alone (without features it can be taken)"
+            early.append(Skipped(id=clip.id, reason=reason))
             continue
         done = _whole(clip, extractor.folder, journal)
-        if not set(extractor.parts(clip)) <= done:
+        if set(extractor.parts(clip)) <= done:
+            early.append(journal.finished[clip.id])
+        else:
             jobs.append(Job(clip=clip, done=done))
-    return jobs, skipped
+    return jobs, early
 
 
 def _whole(clip: SourceClip, folder: Path, journal: Journal) -> frozenset[str]:
