@@ -35,6 +35,7 @@ COMMANDS = (
     Command("sound", "earsight.cli.sound", "make sound for a video or picture"),
     Command("codec", "earsight.cli.codec", "code sound at 0.3 kbit/s and decode it"),
     Command("prepare", "earsight.cli.prepare", "prepare a corpus for training and measuring"),
+    Command("train", "earsight.cli.train", "train a stage by its recipe, or resume it"),
     Command("weights", "earsight.cli.weights", "list, fetch, convert and verify official weights"),
     Command("evaluate", "earsight.cli.evaluate", "score a model or sounds by a published table"),
     Command("bench", "earsight.cli.bench", "measure speed beside the plain way"),

@@ -159,7 +159,6 @@ def generator_step(
         total = losses.total + training.recipe.level_weight * level
         readings = {n: getattr(losses, n).detach() for n in GeneratorLosses.__slots__}
         readings |= {"total": total.detach(), "level": level.detach()}
-        readings["batch_perplexity"] = rebuilt.quantized.perplexity
         rows = rearrange(rebuilt.quantized.latent.detach(), "b d h w -> (b h w) d")
         made.append(
             Made(wanted, rebuilt.mel.detach(), rows, rebuilt.quantized.codes.flatten(), readings)
@@ -269,10 +268,11 @@ def revive_codes(training: CodebookTraining, made: Sequence[Made]) -> None:
 
 
 def mean_readings(training: CodebookTraining, made: Sequence[Made]) -> dict[str, float]:
-    """Readings of a step, averaged over parts and processes."""
+    """Readings of a step, averaged over parts and processes; effective number of codes of late."""
     names = made[0].readings
     found = {n: float(torch.stack([part.readings[n] for part in made]).mean()) for n in names}
-    return training.world.mean(found)
+    perplexity = float(torch.special.entr(training.usage.share).sum().exp())
+    return training.world.mean(found) | {"perplexity": perplexity}
 
 
 def _new_distance(recipe: CodebookRecipe) -> LPAPS | None:

@@ -157,6 +157,7 @@ def train(
 
     A killed run goes on with `resume` from the last saved state, to the same weights.
     """
+    run = run.seen_by(world)
     names = corpora[0].class_names
     recipe = replace(recipe, model=replace(recipe.model, num_classes=len(names)))
     clips, held_out = (
@@ -186,7 +187,7 @@ def train(
         batch = draw_batch(clips, plan, training.step, recipe, world)
         with autocast(world.device, recipe.precision):
             losses = sight_losses(model(batch.pictures), batch, recipe)
-        check_finite({"total": float(losses.total.detach())}, training.step)
+        check_finite({"loss": losses.total}, training.step, checkpoint=run.newest)
         gradient = update(training.optimizer, losses.total, clip=recipe.clip)
         training.average.update(training.model)
         training.step += 1
@@ -194,7 +195,7 @@ def train(
             run.log(training.step, readings(losses) | {"gradient": gradient, "rate": rate})
         if training.step % recipe.check_every == 0 or training.step == recipe.num_steps:
             run.log(training.step, scores(training.average.model, held_out, recipe))
-        if training.step % recipe.save_every == 0 or training.step == recipe.num_steps:
+        if run.save_due(training.step, every=recipe.save_every, last=recipe.num_steps):
             run.save_state(training.state())
     if world.is_first:
         found = scores(training.average.model, held_out, recipe)

@@ -2,8 +2,8 @@
 
 Commands: `earsight train specvqgan_codebook.published --data VGGSOUND --run DIR` (`vas` for VAS),
 `earsight train specvqgan_codebook.foley_room --data ESC10 FOLEYROOM --run DIR`; many processes:
-`torchrun --nproc-per-node 4 -m earsight train ...`. The official runs took 72 h (VGGSound, 300,000
-steps) and 36 h (VAS, 95,000) on four 40 GB GPUs.
+`torchrun --nproc-per-node 4 -m -- earsight train ...`. The official runs took 72 h (VGGSound,
+300,000 steps) and 36 h (VAS, 95,000) on four 40 GB GPUs.
 Every process draws its part of one global batch, norms of the discriminator see all of it, and
 gradients are averaged: the number of processes changes results by rounding alone, but for dropout
 and for an adaptive weight that is not fixed, which are each process's own, as officially.

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from earsight.errors import InputError, TrainingError, TrainingStopped
+from earsight.training import interrupt
 from earsight.training.curves import draw_curves
 from earsight.training.distributed import World
 from earsight.training.interrupt import StopRequest
@@ -43,7 +44,9 @@ def test_a_full_disk_names_the_checkpoint_that_is_intact(tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "step_000001"]
 
 
-def test_a_signal_saves_first_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_a_signal_saves_first_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with StopRequest().on_signals() as stop:
         run = RunDir(tmp_path, stop=stop)
         assert not run.save_due(3, every=10, last=20)
@@ -51,6 +54,8 @@ def test_a_signal_saves_first_and_says_how_to_go_on(tmp_path: Path) -> None:
         assert run.save_due(3, every=10, last=20)
         with pytest.raises(TrainingStopped, match=r"SIGTERM after step 3, saved .* --resume"):
             run.save_state({"step": 3})
+        signal.raise_signal(signal.SIGINT)  # the same wish, told twice
+        monkeypatch.setattr(interrupt, "SAME_SECONDS", 0.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
     assert run.load_state() == {"step": 3}
