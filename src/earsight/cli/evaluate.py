@@ -24,7 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     tables = parser.add_subparsers(dest="table", required=True, metavar="TABLE")
     for name, (summary, add_arguments) in TABLES.items():
-        below = tables.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        below = tables.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
         add_arguments(below)
         below.add_argument("--output", type=Path, required=True, metavar="DIR")
         below.add_argument(
@@ -218,7 +220,7 @@ def _counting(args: argparse.Namespace, world: "World") -> Generator[Callable[[i
 
 
 def _print(card: "Card", changes: "list[Difference] | None", args: argparse.Namespace) -> None:
-    from earsight.evaluate.card import CARD_FILE, number, rows
+    from earsight.evaluate.card import CARD_FILE, number, table
     from earsight.evaluate.report_page import PAGE_FILE
     from earsight.settings import to_plain
 
@@ -230,7 +232,7 @@ def _print(card: "Card", changes: "list[Difference] | None", args: argparse.Name
             plain["against"] = [{**to_plain(c), "change": c.change} for c in changes]
         print_json(plain)
         return
-    print_table(("score", "value", "items", "meaning"), rows(card))
+    print_table(*table(card))
     if changes is not None:
         print_table(
             ("score", "here", "there", "change", "better"),

@@ -206,6 +206,24 @@ def rows(card: Card) -> list[tuple[str, str, str, str]]:
     ]
 
 
+def table(card: Card) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and lines for people: one line a score, or measures against systems.
+
+    Scores named `measure.system` make a line per measure and a column per system.
+    """
+    if not all("." in name for name in card.scores):
+        return ("score", "value", "items", "meaning"), list(rows(card))
+    measures = dict.fromkeys(name.partition(".")[0] for name in card.scores)
+    systems = tuple(dict.fromkeys(name.partition(".")[2] for name in card.scores))
+    cells = {name: (value, items) for name, value, items, _ in rows(card)}
+    lines: list[tuple[str, ...]] = []
+    for measure in measures:
+        found = [cells.get(f"{measure}.{system}", ("-", "")) for system in systems]
+        items = max((items for _, items in found), key=lambda text: int(text or 0))
+        lines.append((measure, *(value for value, _ in found), items))
+    return ("measure", *systems, "clips"), lines
+
+
 def number(value: float | None) -> str:
     """Four digits that matter; a dash for what is missing."""
     return "-" if value is None else f"{value:.4g}"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from earsight.evaluate.card import Card, Score, number, rows
+from earsight.evaluate.card import Card, Score, number, rows, table
 from earsight.files import staged
 from earsight.settings import to_plain
 
@@ -37,7 +37,8 @@ def write_page(
         f"<h1>{escape(title)}</h1>",
         f'<p class="muted">{escape(card.date)}, earsight '
         f"{escape(str(card.versions.get('earsight', '')))}. {_counts(card)}</p>",
-        _table(("score", "value", "items", "meaning"), rows(card)),
+        _table(*table(card)),
+        _meanings(card),
     ]
     for caption, picture in pictures:
         parts.append(f"<h2>{escape(caption)}</h2>")
@@ -61,6 +62,15 @@ def write_page(
 def _counts(card: Card) -> str:
     counts = card.counts
     return f"{counts.found} of {counts.expected} samples found, {len(counts.skipped)} left out"
+
+
+def _meanings(card: Card) -> str:
+    """What the measures are, where the table has no room for it."""
+    if "meaning" in table(card)[0]:
+        return ""
+    found = {name.partition(".")[0]: what for name, _, _, what in reversed(rows(card))}
+    lines = (f"{name.replace('_', ' ')}: {what}" for name, what in reversed(found.items()))
+    return "".join(f'<p class="muted">{escape(line)}</p>' for line in lines)
 
 
 def _facts(card: Card) -> str:
