@@ -7,7 +7,9 @@ lists, a table (.csv), or any folder of videos or sounds.
 from collections.abc import Sequence
 from pathlib import Path
 
-from earsight.data.corpora import esc10, vas, vggsound
+from earsight.data.corpora import vas, vggsound
+from earsight.data.corpora.esc10 import HELD_OUT_FOLD
+from earsight.data.corpora.esc10_corpus import ESC10, VALID_FOLD, is_esc
 from earsight.data.corpora.official_files import find_list, read_names
 from earsight.data.corpus import SPLITS, Split
 from earsight.data.foley_room_folder import foley_room_source, is_foley_room
@@ -15,8 +17,6 @@ from earsight.data.media_folder import folder_source, table_source
 from earsight.data.prepared import is_prepared
 from earsight.data.source_clips import Source, SourceClip, SplitRule
 from earsight.errors import InputError
-
-VALID_FOLD = 4
 
 
 def find_source(path: str | Path, rule: SplitRule | None = None) -> Source:
@@ -34,7 +34,7 @@ def find_source(path: str | Path, rule: SplitRule | None = None) -> Source:
         return foley_room_source(place)
     if is_prepared(place):
         raise InputError(f"{place} is prepared already: give the folder it was prepared from")
-    if _is_esc(place):
+    if is_esc(place):
         return _esc10(place)
     if (place / "video").is_dir() and _listed(place, vggsound.LABELS_FILE):
         return _vggsound(place)
@@ -43,33 +43,26 @@ def find_source(path: str | Path, rule: SplitRule | None = None) -> Source:
     return folder_source(place, rule)
 
 
-def _is_esc(folder: Path) -> bool:
-    if (folder / "meta" / "esc50.csv").is_file():
-        return True
-    names = {path.name.partition(" - ")[2].lower() for path in folder.iterdir() if path.is_dir()}
-    return bool(names & set(esc10.CLASSES))
-
-
 def _esc10(folder: Path) -> Source:
-    splits: dict[int, Split] = {esc10.HELD_OUT_FOLD: "test", VALID_FOLD: "valid"}
-    records = esc10.read_esc10(folder)
+    corpus = ESC10(folder)
     clips = [
         SourceClip(
             id=record.id,
-            split=splits.get(record.fold, "train"),
+            split=split,
             class_name=record.class_name,
-            media=record.path,
+            media=record.source,
             has_picture=False,
-            notes={"fold": record.fold, "freesound": record.source_id},
+            notes=record.notes,
         )
-        for record in records
+        for split in SPLITS
+        for record in corpus.records(split)
     ]
     return Source(
-        name="esc10",
+        name=corpus.name,
         kind="esc10",
-        class_names=esc10.CLASSES,
+        class_names=corpus.class_names,
         clips=clips,
-        rule=f"official folds: {esc10.HELD_OUT_FOLD} is test, {VALID_FOLD} is valid",
+        rule=f"official folds: {HELD_OUT_FOLD} is test, {VALID_FOLD} is valid",
         published={"train": 240, "valid": 80, "test": 80},
     )
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from earsight.data.corpus import Corpus
 from earsight.data.find_source import find_source
+from earsight.data.open_corpus import open_corpus
 from earsight.data.source_clips import SplitRule, clean_id
 from earsight.errors import ConfigError, InputError
 
@@ -104,6 +106,14 @@ def test_esc10_folds(data_root: Path) -> None:
     assert [splits.count(split) for split in ("train", "valid", "test")] == [240, 80, 80]
     assert all((clip.split == "test") == (clip.notes["fold"] == 5) for clip in source.clips)
     assert "5 is test, 4 is valid" in source.rule
+    corpus = open_corpus(data_root / "esc10")
+    assert isinstance(corpus, Corpus)
+    clip = corpus.records("test")[0]
+    num_samples = corpus.wave(clip).numel()
+    assert num_samples / 22050 == pytest.approx(clip.seconds, abs=0.01)
+    assert corpus.mel(clip).shape == (80, 1 + num_samples // 256)
+    with pytest.raises(InputError, match="sound alone"):
+        corpus.features(clip, "motion")
 
 
 def test_official_videos_with_their_lists(data_root: Path, tmp_path: Path) -> None:
