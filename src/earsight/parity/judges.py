@@ -44,7 +44,7 @@ def run_vggish(case: Case) -> Iterator[Row]:
     must_be(case.config, sr=vggish_mel.RATE_HZ, example="96 frames x 64 mel bands")
     entries = case.entries()
     config = vggish_config(entries)
-    network = filled(VGGish(config), entries, vggish_keys(config))
+    network = filled(on_meta(lambda: VGGish(config)), entries, vggish_keys(config))
     examples = vggish_mel.log_mel_examples(case.input("wave"))
     with torch.inference_mode():
         embedding = network(examples.flatten(0, 1)).unflatten(0, examples.shape[:2])
@@ -70,7 +70,7 @@ def run_cnn14(case: Case) -> Iterator[Row]:
     kept = set(map(str, case.spec.get("keep", ())))
     entries = case.entries(keep=lambda name, size: torch.zeros(size) if name in kept else None)
     config = cnn14_config(entries)
-    network = filled(Cnn14(config), entries, cnn14_keys(config))
+    network = filled(on_meta(lambda: Cnn14(config)), entries, cnn14_keys(config))
     mel = cnn14_mel.log_mel(case.input("wave"), settings)
     with torch.inference_mode():
         output = network(mel)
@@ -109,7 +109,7 @@ def run_synchformer(case: Case) -> Iterator[Row]:
         compare_heads=case.config.get("compare_heads"),
     )
     _check_synchformer(case, config)
-    network = filled(Synchformer(config), entries, SYNCHFORMER_KEYS)
+    network = filled(on_meta(lambda: Synchformer(config)), entries, SYNCHFORMER_KEYS)
     outputs: dict[str, Any] = {}
     whole: dict[str, Any] = {}
     with torch.inference_mode():

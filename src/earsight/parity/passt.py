@@ -55,7 +55,7 @@ def loaded_passt(case: Case, entries: Mapping[str, Tensor]) -> Passt:
         num_classes=config.num_classes,
         grid=str([config.num_rows, config.max_columns]),
     )
-    return filled(Passt(config), entries, KEYS)
+    return filled(on_meta(lambda: Passt(config)), entries, KEYS)
 
 
 def _pair(stride: Any) -> tuple[int, int]:
