@@ -16,6 +16,7 @@ from earsight.generate.conditions import VisualKind
 from earsight.generate.decode import Compute, GriffinLimVocoder, MelGANVocoder, Vocoder
 from earsight.generate.logits import SamplingConfig
 from earsight.generate.look import Look
+from earsight.generate.sound_class import SoundClassifier, build_classifier
 from earsight.generate.sound_model import SoundModel
 from earsight.generate.video_to_sound import VideoToSound
 from earsight.models.mel_vqgan.config import MelVQGANConfig
@@ -113,6 +114,7 @@ def load_pipeline(
         visual=kind,
         class_names=tuple(str(name) for name in _listed(extra.get("class_names"))),
         look=_look(bundle, target) if kind == "sight" else None,
+        ranker=_ranker(bundle, target),
         lead_frames=int(extra.get("lead_frames", 0)),
         default_sampling=from_plain(SamplingConfig, extra.get("sampling", {})),
         compute=options.compute,
@@ -173,6 +175,12 @@ def _look(bundle: Bundle, device: torch.device) -> Look:
             f"{', '.join(bundle.parts)}): put the folder of the tower into it, named 'sight'"
         )
     return open_look(bundle.parts["sight"], device)
+
+
+def _ranker(bundle: Bundle, device: torch.device) -> SoundClassifier | None:
+    if "ranker" not in bundle.parts:
+        return None
+    return build_classifier(bundle.parts["ranker"], name="ranker", device=device)
 
 
 def open_look(part: NativeFolder, device: torch.device) -> Look:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from earsight.generate.sight import confidence
+from earsight.generate.sight import class_certainty
 from earsight.generate.visual_input import VisualInput
 from earsight.models.sight.model import SightTower
 
@@ -35,7 +35,13 @@ class Look:
         withheld[:, -self.tower.config.num_values :] = 0
         return withheld
 
+    def seen_class(self, visual: VisualInput) -> str | None:
+        """Name of the class that the tower is sure to see; None where it recognises nothing."""
+        certain = class_certainty(visual.sight(self.tower), self.tower)
+        best = int(certain.argmax())
+        return self.class_names[best] if float(certain[best]) >= SURE else None
+
     def _is_known(self, rows: Float[Tensor, "n r"], class_name: str | None) -> bool:
         if class_name is not None and class_name not in self.class_names:
             return False
-        return confidence(rows, self.tower) >= SURE
+        return float(class_certainty(rows, self.tower).max()) >= SURE

@@ -1,6 +1,6 @@
 """Motion and the image tower's values of a video, row by row, in memory that grows with rows only.
 
-Axes: n frames, h w pixels, r values of a row: energy, onset, then the tower's.
+Axes: n frames, h w pixels, r values of a row: energy, onset, then the tower's d; k classes.
 """
 
 from array import array
@@ -97,8 +97,8 @@ def describe(pictures: UInt8[Tensor, "n 3 h w"], tower: SightTower) -> Float[Ten
         return tower(pictures[None].to(device)).description[0].cpu()
 
 
-def confidence(rows: Float[Tensor, "n r"], tower: SightTower) -> float:
-    """How sure the tower is, 0 to 1, that it sees one of its classes, over the whole video."""
+def class_certainty(rows: Float[Tensor, "n r"], tower: SightTower) -> Float[Tensor, " k"]:
+    """How sure the tower is, 0 to 1, to see each of its classes: means over the whole video."""
     with torch.inference_mode():
         values = rows[:, -tower.config.num_values :].to(tower.read_classes.weight)
-        return float(tower.read_classes(values).sigmoid().mean(0).max())
+        return tower.read_classes(values).sigmoid().mean(0).cpu()

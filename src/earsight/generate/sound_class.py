@@ -146,22 +146,26 @@ def open_sound_classifier(source: str | Path, *, device: str = "cpu") -> SoundCl
             f"{source} holds {', '.join(bundle.parts)} and no sound classifier: give a Melception "
             "or VGGish-ish, such as RUN/model of their recipes"
         )
-    part = parts[0]
+    return build_classifier(parts[0], name=Path(source).name, device=target)
+
+
+def build_classifier(part: NativeFolder, *, name: str, device: torch.device) -> SoundClassifier:
+    """The classifier in a folder; raises WeightsError for weights that do not fit."""
     if part.family == "melception":
-        inception = build_network(Melception, MelceptionConfig, part, "melception", target).eval()
+        inception = build_network(Melception, MelceptionConfig, part, "melception", device).eval()
         network: ClassNetwork = _MelceptionEars(inception)
         num_classes, shortest = inception.config.num_classes, SMALLEST
     else:
-        vgg = build_network(VGGishish, VGGishishConfig, part, "vggishish", target).eval()
+        vgg = build_network(VGGishish, VGGishishConfig, part, "vggishish", device).eval()
         network = _VGGishishEars(vgg)
         num_classes, shortest = vgg.config.num_classes, 2 ** (len(vgg.config.levels) - 1)
     return SoundClassifier(
         network,
-        name=Path(source).name,
+        name=name,
         sha256=part.sha256,
         class_names=_class_names(part, num_classes),
         shortest_frames=shortest,
-        device=target,
+        device=device,
     )
 
 

@@ -42,6 +42,7 @@ from earsight.generate.look import Look
 from earsight.generate.rank import loudness_follows_motion
 from earsight.generate.sampler import FREE, Condition
 from earsight.generate.seeds import item_generator
+from earsight.generate.sound_class import SoundClassifier
 from earsight.generate.visual_input import VisualInput
 from earsight.generate.windows import sample_moving
 from earsight.media.audio import Waveform
@@ -99,8 +100,8 @@ class VideoToSound:
 
     `lead_frames` is how many spectrogram frames after the picture's start the model's own sound
     begins (published models were trained on the middle of their clips). `look` is the image tower
-    of models that were trained with one. `default_sampling` is what suits the model where nothing
-    else is asked for.
+    of models that were trained with one, `ranker` a classifier that helps to choose candidates.
+    `default_sampling` is what suits the model where nothing else is asked for.
     Source: SpecVQGAN, sec. 3.
     """
 
@@ -116,6 +117,7 @@ class VideoToSound:
         visual: VisualKind,
         class_names: tuple[str, ...],
         look: Look | None = None,
+        ranker: SoundClassifier | None = None,
         lead_frames: int = 0,
         default_sampling: SamplingConfig | None = None,
         compute: Compute = "fp32",
@@ -129,6 +131,7 @@ class VideoToSound:
         self.visual: VisualKind = visual
         self.class_names = class_names
         self.look = look
+        self.ranker = ranker
         self.lead_frames = lead_frames
         self.default_sampling = default_sampling or SamplingConfig()
         self.compute: Compute = compute
@@ -148,7 +151,8 @@ class VideoToSound:
     def num_columns(self, seconds: float) -> int:
         """Code columns that cover a picture of this length."""
         lead_seconds = self.lead_frames * MEL_HOP_SAMPLES / MEL_RATE_HZ
-        return max(1, math.ceil((seconds - lead_seconds) / COLUMN_SECONDS))
+        # a whole number of columns must not become one more by rounding
+        return max(1, math.ceil((seconds - lead_seconds) / COLUMN_SECONDS - 1e-6))
 
     def class_index(self, class_name: str | None) -> int | None:
         """Row of a class, by name, number or a part that fits one name; None without classes.
@@ -194,7 +198,7 @@ class VideoToSound:
         if request.num_candidates > 1:
             first = min(visual.seconds, self.engine.config.grid_columns * COLUMN_SECONDS)
             drafts = self._draw(visual, request, items, first, None, on_code)
-            scores = list(self._scores(drafts, visual, score))
+            scores = list(self._scores(drafts, visual, score, self._wanted_class(visual, request)))
             winners = _winners(request, scores)
             drafts = drafts[winners]
         chosen = [items[i] for i in winners]
@@ -286,9 +290,7 @@ class VideoToSound:
         match self.visual:
             case "sight":
                 assert self.look is not None, "load gives every model with sight its tower"
-                index = None if request.class_name is None else self.class_index(request.class_name)
-                name = None if index is None else self.class_names[index]
-                rows = self.look.rows(visual, name)
+                rows = self.look.rows(visual, self._class_name(request))
                 return [RowConditions(rows, num_columns=config.num_features)]
             case "motion":
                 return [MotionConditions(visual.motion(), num_columns=config.num_features)]
@@ -306,6 +308,13 @@ class VideoToSound:
                     self._network = frame_network(self.visual, device=self.engine.device)
                 assert self._network is not None
                 return [visual.features(self._network, num_samples=config.num_features)]
+
+    def _class_name(self, request: SoundRequest) -> str | None:
+        """The asked-for class by its full name."""
+        if request.class_name is None:
+            return None
+        index = self.class_index(request.class_name)
+        return None if index is None else self.class_names[index]
 
     def _known(
         self,
@@ -332,13 +341,26 @@ class VideoToSound:
         return lambda first, last: given[:, first * rows : last * rows]
 
     def _scores(
-        self, codes: Int[Tensor, "b n"], visual: VisualInput, score: Score
+        self, codes: Int[Tensor, "b n"], visual: VisualInput, score: Score, wanted: str | None
     ) -> Iterator[float]:
+        """The score of every candidate, plus the chance that it sounds like the wanted class."""
         track = visual.motion()
         for item in codes:
             grid = to_grid(item[None], rows=self.engine.config.grid_rows)
             mel = decode_mel(self.codebook, grid.to(self.engine.device), compute=self.compute)
-            yield float(score(mel.cpu(), motion_strength(track, grid.shape[2]))[0])
+            own = float(score(mel.cpu(), motion_strength(track, grid.shape[2]))[0])
+            if wanted is not None and self.ranker is not None:
+                own += float(self.ranker.class_score(mel.float().clamp(0, 1), wanted)[0])
+            yield own
+
+    def _wanted_class(self, visual: VisualInput, request: SoundRequest) -> str | None:
+        """A class that candidates should sound like: asked for or seen, and known to the ranker."""
+        if self.ranker is None:
+            return None
+        name = self._class_name(request)
+        if name is None:
+            name = self.look.seen_class(visual) if self.look and request.see_picture else None
+        return name if name in self.ranker.class_names else None
 
     def _class_list(self) -> str:
         return ", ".join(self.class_names) or f"0..{self.engine.config.num_classes - 1}"

@@ -45,14 +45,16 @@ STRANGE_PIECES = 4
 class SightRecipe:
     """Everything that decides the outcome of a run.
 
-    Pictures are changed at random per clip: mirrored, moved by up to `shift` pixels, and their
-    brightness and colours scaled by up to `light`. `stranger_share` of the clips are made
-    unrecognisable, so that the tower can also say that it knows nothing of what it sees.
+    Of every clip of a step `crop_frames` frames in a row are seen. Pictures are changed at random
+    per clip: mirrored, moved by up to `shift` pixels, and their brightness and colours scaled by up
+    to `light`. `stranger_share` of the clips are made unrecognisable, so that the tower can also
+    say that it knows nothing of what it sees.
     """
 
     model: SightConfig
     num_steps: int
-    batch: int = 8
+    batch: int = 24
+    crop_frames: int = 32
     rate: float = 2e-3
     final_share: float = 0.02
     warmup_steps: int = 50
@@ -92,6 +94,7 @@ def tiny() -> SightRecipe:
         model=SightConfig(picture_size=16, channels=(8, 8), width=16, num_values=4),
         num_steps=4,
         batch=2,
+        crop_frames=12,
         warmup_steps=1,
         shift=1,
         log_every=1,
@@ -207,8 +210,8 @@ def draw_batch(
 ) -> SightClips:
     """This process's part of the step's clips, changed at random."""
     chosen, part = plan.indices(step), world.part(plan.batch)
-    batch = clips.pick([chosen[position] for position in part])
     generators = [item_generator(plan.seed, step, position) for position in part]
+    batch = clips.pick([chosen[position] for position in part]).crop(recipe.crop_frames, generators)
     changed = [
         change(pictures, generator, recipe)
         for pictures, generator in zip(batch.pictures, generators, strict=True)

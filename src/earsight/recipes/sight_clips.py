@@ -4,7 +4,7 @@ Axes: c clips, n frames, h w pixels, k classes.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 
 import torch
@@ -49,6 +49,22 @@ class SightClips:
         """Some of the clips."""
         index = torch.tensor(chosen)
         return SightClips(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def crop(self, num_frames: int, generators: Sequence[torch.Generator]) -> "SightClips":
+        """Frames in a row of every clip, from a place that its generator draws."""
+        spare = self.pictures.shape[1] - num_frames
+        if spare <= 0:
+            return self
+        starts = torch.tensor(
+            [int(torch.randint(spare + 1, (), generator=generator)) for generator in generators]
+        )
+        kept = starts[:, None] + torch.arange(num_frames)
+        rows = torch.arange(len(kept))[:, None]
+        timed = {
+            name: getattr(self, name)[rows, kept]
+            for name in ("pictures", "judged", "event", "loudness")
+        }
+        return replace(self, **timed)
 
 
 def read_clips(
