@@ -54,14 +54,14 @@ class SightRecipe:
     model: SightConfig
     num_steps: int
     batch: int = 24
-    crop_frames: int = 32
+    crop_frames: int = 24
     rate: float = 2e-3
     final_share: float = 0.02
     warmup_steps: int = 50
     weight_decay: float = 0.02
     clip: float = 1.0
     decay: float = 0.995
-    class_weight: float = 1.0
+    class_weight: float = 4.0
     event_weight: float = 2.0
     loudness_weight: float = 2.0
     shift: int = 4
@@ -84,7 +84,7 @@ class SightRecipe:
 
 def foley_room() -> SightRecipe:
     """The settings of the weights in the package."""
-    return SightRecipe(model=SightConfig(), num_steps=2000)
+    return SightRecipe(model=SightConfig(), num_steps=1600)
 
 
 def tiny() -> SightRecipe:

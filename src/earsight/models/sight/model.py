@@ -20,6 +20,7 @@ from earsight.models.sight.config import SightConfig
 
 COLOUR_CHANNELS = 3
 CHANGE_CHANNELS = 2
+RARE = -2.5  # logit of a share of one in thirteen
 CHANGE_GAIN = 4.0  # changes between frames are small next to colours
 
 
@@ -88,10 +89,15 @@ class SightTower(nn.Module):
             TimeBlock(width=config.width, kernel=config.kernel, dilation=dilation)
             for dilation in config.dilations
         )
+        self.norm = nn.LayerNorm(config.width)
         self.describe = nn.Linear(config.width, config.num_values)
         self.read_classes = nn.Linear(config.num_values, config.num_classes)
         self.read_event = nn.Linear(config.num_values, 1)
         self.read_loudness = nn.Linear(config.num_values, 1)
+        # most answers are no: readings that began at even chances would drive all values of the
+        # bottleneck to its ends, where nothing is learned any more
+        nn.init.constant_(self.read_classes.bias, RARE)
+        nn.init.constant_(self.read_event.bias, RARE)
 
     def forward(self, pictures: UInt8[Tensor, "b n 3 h w"]) -> Sight:
         """Describe clips of small pictures, `config.picture_size` on both sides."""
@@ -102,7 +108,7 @@ class SightTower(nn.Module):
         x = self.join(rearrange(pooled, "(b n) f -> b n f", b=pictures.shape[0]))
         for block in self.time:
             x = block(x)
-        description = self.describe(x).tanh()
+        description = self.describe(self.norm(x)).tanh()
         return Sight(
             description=description,
             classes=self.read_classes(description),
