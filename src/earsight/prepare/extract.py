@@ -28,7 +28,7 @@ from earsight.generate.conditions import VisualKind, never_still
 from earsight.generate.frame_networks import FEATURE_RATE, FrameNetwork, frame_network
 from earsight.generate.grid import to_grid
 from earsight.generate.load import load_codec, open_look
-from earsight.generate.sight import sight_rows
+from earsight.generate.sight import Watcher, sight_rows
 from earsight.media.audio import Waveform, read_audio, resample
 from earsight.media.video import FpsFilter, FrameRule, probe, stream_frames
 from earsight.media.wave_write import write_audio
@@ -121,7 +121,7 @@ class Extractor:
             if kind == "motion":
                 self._makers[kind] = _FILTER, motion_rows
             elif kind == "sight":
-                self._makers[kind] = _FILTER, _sight_maker(wanted.sight or "", cpu)
+                self._makers[kind] = _FILTER, SightMaker(wanted.sight or "", cpu)
             elif kind in get_args(VisualKind):
                 network = frame_network(cast(VisualKind, kind), device=cpu)
                 if network is not None:
@@ -196,7 +196,11 @@ class Extractor:
 
     def _save_features(self, clip: SourceClip, kind: str) -> None:
         rule, maker = self._makers[kind]
-        rows = maker(_pictures(clip, rule))
+        motion = layout.feature_path(self.folder, "motion", clip.id)
+        if isinstance(maker, SightMaker) and motion.is_file():
+            rows = maker.beside(torch.from_numpy(np.load(motion)), _pictures(clip, rule))
+        else:
+            rows = maker(_pictures(clip, rule))
         if not bool(rows.isfinite().all()):
             raise InputError(f"broken: {kind} features of {clip.media} are not finite")
         layout.save_array(layout.feature_path(self.folder, kind, clip.id), _half(rows))
@@ -229,13 +233,31 @@ def network_rows(
     return torch.cat(rows)
 
 
-def _sight_maker(model: str, device: torch.device) -> RowMaker:
-    parts = open_bundle(model).parts
-    part = parts.get("sight")
-    if part is None:
-        raise InputError(f"{model} holds {', '.join(parts)} and no image tower named 'sight'")
-    tower = open_look(part, device).tower
-    return lambda pictures: sight_rows(pictures, tower)[1]
+class SightMaker:
+    """Motion and an image tower's values per picture; motion that is known is not measured again.
+
+    Raises InputError for a model without an image tower.
+    """
+
+    def __init__(self, model: str, device: torch.device) -> None:
+        parts = open_bundle(model).parts
+        part = parts.get("sight")
+        if part is None:
+            raise InputError(f"{model} holds {', '.join(parts)} and no image tower named 'sight'")
+        self._tower = open_look(part, device).tower
+
+    def __call__(self, pictures: Iterator[UInt8[Tensor, "h w 3"]]) -> Float[Tensor, "n w"]:
+        """Rows of a video."""
+        return sight_rows(pictures, self._tower)[1]
+
+    def beside(
+        self, motion: Float[Tensor, "n 2"], pictures: Iterator[UInt8[Tensor, "h w 3"]]
+    ) -> Float[Tensor, "n w"]:
+        """Rows of a video whose motion has been measured."""
+        watcher = Watcher(self._tower)
+        for picture in pictures:
+            watcher.see(picture)
+        return torch.cat([motion.float(), watcher.finish()], dim=1)
 
 
 def _pictures(clip: SourceClip, rule: FrameRule) -> Iterator[UInt8[Tensor, "h w 3"]]:
