@@ -33,7 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--judge",
             default="bundled",
             metavar="MODEL",
-            help="Melception that judges: bundled, folder, or name of converted official weights",
+            help="who judges: bundled, a Melception's folder, or converted official weights by "
+            "name; none where the table can do without",
         )
         below.add_argument(
             "--against", type=Path, metavar="CARD", help="print differences from another card"
@@ -128,8 +129,11 @@ def _run_specvqgan(args: argparse.Namespace) -> "Card | None":
 
 def _run_foley_room(args: argparse.Namespace) -> "Card | None":
     from earsight.evaluate.foley_table import evaluate_foley_room
+    from earsight.generate.sound_class import open_sound_classifier
 
-    judge = _judge(args)
+    judge = None
+    if args.judge != NO_JUDGE:
+        judge = open_sound_classifier(args.judge, device=args.device)
     with _world(args) as world, _counting(args, world) as on_sample:
         job = _job(args)
         return evaluate_foley_room(

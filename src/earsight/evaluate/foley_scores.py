@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,10 +24,10 @@ from earsight.data.foley_room.clip import ClipTruth
 from earsight.data.foley_room.clip_files import truth_path
 from earsight.errors import EarsightError, InputError
 from earsight.evaluate.card import LeftOut, Score
-from earsight.evaluate.judge import Judge, fitted
 from earsight.evaluate.loudness_tracks import correlation, floored_db, frame_levels_db
 from earsight.evaluate.onset_detection import detect_onsets
 from earsight.frontends.specvqgan_mel import MEL_RATE_HZ, log_mel
+from earsight.generate.sound_class import Heard
 from earsight.metrics.onsets import onset_scores
 from earsight.settings import from_plain
 
@@ -42,6 +43,17 @@ MEASURES: Mapping[str, str] = {
 
 Sounds = Callable[[ClipRecord], Sequence[Float[Tensor, " s"]]]
 """A system: the sounds at 22050 Hz that it gives a clip. Raises EarsightError for none."""
+
+
+@runtime_checkable
+class Ears(Protocol):
+    """Tells classes of sounds, such as a `SoundClassifier`."""
+
+    class_names: tuple[str, ...]
+
+    def judge(self, mels: Sequence[Float[Tensor, "m _"]]) -> Heard:
+        """Judge spectrograms in [0, 1] of any lengths."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,7 @@ def read_truth_of(record: ClipRecord) -> ClipTruth:
 
 
 def foley_scores(
-    clips: Sequence[TrueClip], systems: Mapping[str, Sounds], *, judge: Judge | None
+    clips: Sequence[TrueClip], systems: Mapping[str, Sounds], *, judge: Ears | None
 ) -> FoleyResult:
     """Measure every system on every clip; what a system cannot give is named.
 
@@ -131,7 +143,7 @@ def foley_scores(
 
 
 def measure_sound(
-    wave: Float[Tensor, " s"], truth: ClipTruth, judge: Judge | None = None
+    wave: Float[Tensor, " s"], truth: ClipTruth, judge: Ears | None = None
 ) -> dict[str, float]:
     """What applies to a sound at 22050 Hz, by the names of MEASURES."""
     measured: dict[str, float] = {}
@@ -151,8 +163,8 @@ def measure_sound(
         true_levels = floored_db(np.array(truth.loudness, dtype=np.float64))
         measured["loudness_correlation"] = correlation(levels, true_levels)
     if judge is not None and set(truth.classes) <= set(judge.class_names):
-        mel = fitted(log_mel(wave[None], num_frames=None)[0], real=False)
-        best = int(judge(mel[None]).scores[0].argmax())
+        told = judge.judge([log_mel(wave[None], num_frames=None)[0]])
+        best = int(told.probabilities[0].argmax())
         measured["class_accuracy"] = float(judge.class_names[best] in truth.classes)
     return measured
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from earsight.data.corpus import ClipRecord, Corpus
 from earsight.data.open_corpus import open_corpus
 from earsight.errors import InputError
-from earsight.evaluate.card import Card, Counts, now, versions, write_card
+from earsight.evaluate.card import Card, Counts, JudgeName, now, versions, write_card
 from earsight.evaluate.charts import draw_bars, draw_pairs
 from earsight.evaluate.foley_scores import (
     MEASURES,
@@ -31,7 +31,6 @@ from earsight.evaluate.foley_scores import (
     true_sound,
 )
 from earsight.evaluate.generation import wanted_records
-from earsight.evaluate.judge import Judge
 from earsight.evaluate.report_page import write_page
 from earsight.evaluate.specvqgan_table import (
     nothing_made,
@@ -42,6 +41,7 @@ from earsight.evaluate.specvqgan_table import (
 from earsight.evaluate.workers import Generated, GenerationJob, generate_all
 from earsight.files import write_json
 from earsight.frontends.specvqgan_mel import MEL_RATE_HZ
+from earsight.generate.sound_class import SoundClassifier
 from earsight.media.audio import read_audio
 from earsight.settings import to_plain
 from earsight.training.distributed import ALONE, World
@@ -53,7 +53,7 @@ NO_PICTURE_FOLDER = "no_picture"
 
 def evaluate_foley_room(
     job: GenerationJob,
-    judge: Judge | None,
+    judge: SoundClassifier | None,
     *,
     workers: int = 1,
     world: World = ALONE,
@@ -138,7 +138,7 @@ def _card(
     clips: Sequence[TrueClip],
     made: Generated,
     result: FoleyResult,
-    judge: Judge | None,
+    judge: SoundClassifier | None,
 ) -> Card:
     return Card(
         table=TABLE,
@@ -157,7 +157,7 @@ def _card(
             "samples_per_clip": job.settings.num_samples,
         },
         settings={**made.facts, "device": job.device},
-        judge=None if judge is None else judge.name,
+        judge=None if judge is None else JudgeName(name=judge.name, sha256=judge.sha256),
         seeds=(job.settings.seed,),
         versions=versions(),
         date=now(),

@@ -1,5 +1,6 @@
 """Scores against known truth: worked by hand, with a judge that says what it is told."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from torch import Tensor
 from earsight.data.corpus import ClipRecord
 from earsight.data.foley_room.clip import ClipTruth, SoundEvent
 from earsight.errors import InputError
-from earsight.evaluate.card import JudgeName
 from earsight.evaluate.foley_scores import (
     TrueClip,
     foley_scores,
@@ -21,7 +21,7 @@ from earsight.evaluate.foley_scores import (
     shuffled,
     silence,
 )
-from earsight.evaluate.judge import Verdict
+from earsight.generate.sound_class import Heard
 
 RATE_HZ = 22050
 FPS = 20.0
@@ -29,15 +29,14 @@ EVENTS = (0.3, 0.8, 1.3, 1.7)
 
 
 class Parrot:
-    """A judge that hears "rain" in loud sounds and "drop" in others."""
+    """Hears "rain" in loud sounds and "drop" in others."""
 
-    name = JudgeName(name="parrot", sha256="00")
-    class_names = ("drop", "rain")
+    class_names: tuple[str, ...] = ("drop", "rain")
 
-    def __call__(self, mels: Float[Tensor, "b m t"]) -> Verdict:
-        loud = mels.mean(dim=(1, 2))
-        scores = torch.stack([0.5 - loud, loud - 0.5], dim=1)
-        return Verdict(scores, scores, scores)
+    def judge(self, mels: Sequence[Float[Tensor, "m _"]]) -> Heard:
+        loud = torch.stack([mel.mean() for mel in mels])
+        shares = torch.stack([1 - loud, loud], dim=1)
+        return Heard(shares, shares)
 
 
 def knocks(times: tuple[float, ...]) -> Tensor:
