@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -117,12 +117,61 @@ def _steepness(values: Float[Tensor, "h w"]) -> Float[Tensor, "p q"]:
 def _shift_costs(
     earlier: Float[Tensor, "h w"], later: Float[Tensor, "h w"]
 ) -> Float[Tensor, "u v p q"]:
-    """Mean squared difference per block if content had moved by (u, v) - SEARCH_RADIUS."""
-    radius = SEARCH_RADIUS
+    """Mean squared difference per block if content had moved by (u, v) - SEARCH_RADIUS.
+
+    The square is multiplied out, which leaves a correlation of each block with its surroundings,
+    done for all blocks in one go; the means of both squares cost next to nothing.
+    """
+    radius, reach, (height, width) = SEARCH_RADIUS, BLOCK_WINDOW // 2, earlier.shape
     padded = functional.pad(earlier[None, None], (radius,) * 4, mode="replicate")[0, 0]
-    views = padded.unfold(0, earlier.shape[0], 1).unfold(1, earlier.shape[1], 1)
+    blocks = _around_blocks(functional.pad(later, (reach,) * 4), BLOCK_WINDOW)
+    areas = _around_blocks(functional.pad(padded, (reach,) * 4), BLOCK_WINDOW + 2 * radius)
+    rows, columns = blocks.shape[:2]
+    crossed = functional.conv2d(
+        areas.reshape(1, rows * columns, *areas.shape[2:]),
+        blocks.reshape(rows * columns, 1, *blocks.shape[2:]),
+        groups=rows * columns,
+    )[0]
+    by_shift = crossed.permute(1, 2, 0).reshape(2 * radius + 1, 2 * radius + 1, rows, columns)
+    squares = _shifted_block_means(padded.square(), height, width)
+    costs = squares + _block_mean(later.square()) - 2 * by_shift / _block_sizes(height, width)
     # window k starts at k: content from there moved by radius - k
-    return _block_mean((views - later).square_()).flip(0, 1)
+    return costs.clamp(min=0).flip(0, 1)
+
+
+def _around_blocks(picture: Float[Tensor, "h w"], size: int) -> Float[Tensor, "p q size size"]:
+    """Squares around the middles of all blocks, of a picture with a margin to hold them."""
+    return picture.unfold(0, size, BLOCK_STRIDE).unfold(1, size, BLOCK_STRIDE)
+
+
+def _shifted_block_means(
+    padded: Float[Tensor, "hp wp"], height: int, width: int
+) -> Float[Tensor, "u v p q"]:
+    """Block means of every window of (height, width) in a larger picture, from running sums."""
+    sums = functional.pad(padded.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    starts_y, ends_y = _block_edges(height)
+    starts_x, ends_x = _block_edges(width)
+    down = torch.arange(len(padded) - height + 1)[:, None]
+    right = torch.arange(padded.shape[1] - width + 1)[:, None]
+    # differences along rows, then along columns, of a table that is small
+    across = sums[:, right + ends_x] - sums[:, right + starts_x]  # (rows, v, q)
+    total = across[down + ends_y] - across[down + starts_y]  # (u, p, v, q)
+    return total.permute(0, 2, 1, 3).float() / _block_sizes(height, width)
+
+
+@cache
+def _block_edges(size: int) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
+    """First value of every block, and the one after its last."""
+    centres = torch.arange(0, size, BLOCK_STRIDE)
+    reach = BLOCK_WINDOW // 2
+    return (centres - reach).clamp(min=0), (centres + reach + 1).clamp(max=size)
+
+
+@cache
+def _block_sizes(height: int, width: int) -> Float[Tensor, "p q"]:
+    """Pixels of every block; those at the border are smaller."""
+    sides = [end - start for start, end in (_block_edges(height), _block_edges(width))]
+    return (sides[0][:, None] * sides[1]).float()
 
 
 def _camera_shift(
