@@ -8,9 +8,12 @@ import pytest
 import torch
 from media_files import sound
 
+from earsight.checkpoints.native import BundlePart, save_bundle
 from earsight.data.find_source import find_source
 from earsight.data.prepared import PreparedCorpus
 from earsight.errors import ConfigError, InputError
+from earsight.models.sight.config import SightConfig
+from earsight.models.sight.model import SightTower
 from earsight.prepare.corpus import prepare_corpus
 from earsight.prepare.extract import Outcome
 
@@ -171,3 +174,34 @@ def test_statistics_of_a_known_corpus(sounds: Path, tmp_path: Path) -> None:
     assert np.allclose(done.drift.values["band_means"], wanted, atol=1e-4)
     rows = {row.quantity: row for row in done.drift.rows}
     assert rows["log-mel mean over bands"].published == "0.4056"
+
+
+def test_an_image_tower_looks_at_every_picture(clips: Path, tmp_path: Path) -> None:
+    sizes = SightConfig(picture_size=8, channels=(8, 8), width=16, num_values=3, num_classes=2)
+    part = BundlePart(
+        family="sight",
+        config=sizes,
+        state=SightTower(sizes).state_dict(),
+        extra={"class_names": ["a", "b"]},
+    )
+    save_bundle(tmp_path / "model", "sight", {"sight": part})
+    model = str(tmp_path / "model")
+    prepare_corpus(clips, tmp_path / "out", features=("motion", "sight"), sight=model)
+    corpus = PreparedCorpus(tmp_path / "out")
+    for clip in corpus.records("train"):
+        seen, moved = corpus.features(clip, "sight"), corpus.features(clip, "motion")
+        assert seen.shape == (len(moved), 5)
+        assert seen[:, :2].equal(moved)
+
+
+def test_real_clips_give_the_published_spectrograms(data_root: Path, tmp_path: Path) -> None:
+    root = data_root / "av_clips" / "vas"
+    table = tmp_path / "some.csv"
+    table.write_text(f"path,split\n{root / 'videos' / 'baby' / 'video_01951.mp4'},train\n")
+    prepare_corpus(table, tmp_path / "out", features=())
+    corpus = PreparedCorpus(tmp_path / "out")
+    found = corpus.mel(corpus.records("train")[0])[:, :860]
+    stored = root / "features" / "baby" / "melspec_10s_22050hz" / "video_01951_mel.npy"
+    published = torch.from_numpy(np.load(stored)).float()
+    # the published clip went through lossy coding once more
+    assert (found - published).abs().mean() < 0.004
