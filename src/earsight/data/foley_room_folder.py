@@ -1,7 +1,7 @@
 """Rendered clips of the Foley Room as clips to prepare: exact sound, true classes, their splits.
 
-A folder holds `foley_room.json` (seed, settings, class names) and `clips/<split>/<id>.mp4` with the exact
-sound `<id>.wav` and the truth `<id>.truth.json` beside each.
+A folder holds `foley_room.json` (seed, settings, class names) and `clips/<split>/<id>.mp4` with the
+exact sound `<id>.wav` and the truth `<id>.truth.json` beside each.
 """
 
 import json
