@@ -85,6 +85,7 @@ def set_up(recipe: TransformerRecipe, corpora: Sequence[Corpus], world: World) -
             "no held-out clips to stop early by: prepare the corpus with a validation split, or "
             "set patience=none"
         )
+    used = [f"{corpus.name} as {role}" for corpus, role in zip(corpora, roles, strict=True)]
     return Setup(
         model=model,
         sources=train,
@@ -93,7 +94,7 @@ def set_up(recipe: TransformerRecipe, corpora: Sequence[Corpus], world: World) -
         visual=visual,
         lead_frames=LEAD_FRAMES if recipe.crop == "centre" else 0,
         codebook=codebook,
-        told=told,
+        told=f"{told}; {', '.join(used)}",
     )
 
 

@@ -89,6 +89,7 @@ def test_the_model_is_written_with_its_classes_and_opens(whole: RunDir) -> None:
     assert pipeline.engine.config.grid_columns == 6
     ended = json.loads((whole.path / "ended.json").read_text())
     assert ended["reason"] == "all 4 steps are done"
+    assert "room as pictures, bank as sound_bank, sounds as sounds" in ended["start"]
 
 
 def test_corpora_get_their_roles_or_are_told_them() -> None:
