@@ -36,7 +36,7 @@ UNSEEN = 0.05
 
 MEASURES: Mapping[str, str] = {
     "onset_f": "F-measure of onsets against events, within 50 ms, where all that sounds is events",
-    "class_accuracy": "share of sounds whose likeliest class is heard in the clip",
+    "class_accuracy": "share of sounds whose likeliest class of the world is heard in the clip",
     "loudness_correlation": "correlation of level tracks in decibel, per video frame",
     "offscreen_recall": "share of events of invisible sources that are heard within 50 ms",
 }
@@ -115,12 +115,16 @@ def read_truth_of(record: ClipRecord) -> ClipTruth:
 
 
 def foley_scores(
-    clips: Sequence[TrueClip], systems: Mapping[str, Sounds], *, judge: Ears | None
+    clips: Sequence[TrueClip],
+    systems: Mapping[str, Sounds],
+    *,
+    judge: Ears | None,
+    class_names: Sequence[str],
 ) -> FoleyResult:
     """Measure every system on every clip; what a system cannot give is named.
 
-    Without a judge, or with one that does not know the clips' classes, nothing is said about
-    classes.
+    A sound is taken for the likeliest of `class_names`, whatever else the judge knows. Without a
+    judge, or with one that does not know the clips' classes, nothing is said about classes.
     """
     values: dict[str, dict[str, dict[str, float]]] = {}
     skipped: list[LeftOut] = []
@@ -129,7 +133,10 @@ def foley_scores(
         for clip in clips:
             try:
                 waves = sounds(clip.record)
-                measured = [measure_sound(wave, clip.truth, judge) for wave in waves]
+                measured = [
+                    measure_sound(wave, clip.truth, judge, class_names=class_names)
+                    for wave in waves
+                ]
             except EarsightError as error:
                 reason = " ".join(str(error).split())
                 skipped.append(LeftOut(name=f"{system}: {clip.record.id}", reason=reason))
@@ -143,7 +150,11 @@ def foley_scores(
 
 
 def measure_sound(
-    wave: Float[Tensor, " s"], truth: ClipTruth, judge: Ears | None = None
+    wave: Float[Tensor, " s"],
+    truth: ClipTruth,
+    judge: Ears | None = None,
+    *,
+    class_names: Sequence[str] = (),
 ) -> dict[str, float]:
     """What applies to a sound at 22050 Hz, by the names of MEASURES."""
     measured: dict[str, float] = {}
@@ -162,9 +173,11 @@ def measure_sound(
         levels = frame_levels_db(wave, MEL_RATE_HZ, num_frames=len(truth.loudness), fps=truth.fps)
         true_levels = floored_db(np.array(truth.loudness, dtype=np.float64))
         measured["loudness_correlation"] = correlation(levels, true_levels)
+    class_names = class_names or (() if judge is None else judge.class_names)
     if judge is not None and set(truth.classes) <= set(judge.class_names):
         told = judge.judge([log_mel(wave[None], num_frames=None)[0]])
-        best = int(told.probabilities[0].argmax())
+        places = [i for i, name in enumerate(judge.class_names) if name in class_names]
+        best = places[int(told.probabilities[0, places].argmax())]
         measured["class_accuracy"] = float(judge.class_names[best] in truth.classes)
     return measured
 

@@ -80,7 +80,7 @@ def evaluate_foley_room(
     if not made.found:
         raise InputError(nothing_made(made.skipped))
     systems = systems_of(corpus, clips, made, unseen, seed=job.settings.seed)
-    result = foley_scores(clips, systems, judge=judge)
+    result = foley_scores(clips, systems, judge=judge, class_names=corpus.class_names)
     card = _card(job, corpus, clips, made, result, judge)
     write_card(job.output, card)
     _write_details(job.output, result)

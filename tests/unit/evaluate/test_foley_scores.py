@@ -92,6 +92,13 @@ def test_steady_classes_have_no_onsets_to_find() -> None:
     assert measure_sound(knocks(()), steady, Parrot()) == {"class_accuracy": 1.0}
 
 
+def test_only_classes_of_the_world_are_asked_for() -> None:
+    wave = 0.5 * torch.randn(2 * RATE_HZ, generator=torch.Generator().manual_seed(2))
+    assert measure_sound(wave, truth(), Parrot())["class_accuracy"] == 0
+    of_world = measure_sound(wave, truth(), Parrot(), class_names=("drop", "drum"))
+    assert of_world["class_accuracy"] == 1
+
+
 def test_onsets_are_not_counted_where_rain_falls_too() -> None:
     both = replace(truth(), classes=("drop", "rain"))
     found = measure_sound(knocks(EVENTS), both)
@@ -107,7 +114,7 @@ def test_means_errors_and_missing_sounds() -> None:
             raise InputError("no sample was made")
         return [knocks(EVENTS), knocks(EVENTS[:3])] if own.id == "a" else [knocks(EVENTS)]
 
-    result = foley_scores(clips, {"model": some, "silence": silence}, judge=None)
+    result = foley_scores(clips, {"model": some, "silence": silence}, judge=None, class_names=())
     scores = result.scores()
     model = scores["onset_f.model"]
     first = (1 + 6 / 7) / 2
