@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from earsight.checkpoints.native import read_folder
 from earsight.cli.app import main
 from earsight.training.rundir import RunDir
 
-LONG = ("--set", "num_steps=24")
+pytestmark = pytest.mark.timeout(900)  # seven trainings and four fresh interpreters
+LONG = ("--set", "num_steps=16", "--set", "check_every=8")
 EXACT = ("model.dropout=0", "weights.perceptual=0", "weights.minimum_adaptive=1",
          "weights.maximum_adaptive=1", "num_steps=8")  # fmt: skip
 """Without what each process draws or weighs by itself."""
@@ -71,7 +73,7 @@ def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], *, beyond: in
         if newest is not None and int(newest.name[5:]) > beyond:
             time.sleep(random.uniform(0, 0.2))
             return
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def test_a_killed_and_a_stopped_run_end_as_an_unbroken_one(
@@ -113,8 +115,8 @@ def test_two_processes_lose_as_much_as_one(corpus: Path, tmp_path: Path) -> None
             assert theirs[name] == pytest.approx(value, abs=bound, rel=bound), (ours["step"], name)
 
 
-@pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@contextmanager
+def full_disk_after_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """After the first checkpoint no file grows beyond 20 kB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     write = RunDir.save_state
@@ -124,36 +126,37 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
         return path
 
-    with monkeypatch.context() as patch:
-        patch.setattr(RunDir, "save_state", write_and_fill)
-        yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(RunDir, "save_state", write_and_fill)
+            yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_leaves_a_checkpoint_to_go_on_from(
-    corpus: Path, unbroken: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    corpus: Path,
+    unbroken: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    assert main(command(corpus, run, *LONG)) == 1
-    told = capfd.readouterr().err
+    with full_disk_after_a_checkpoint(monkeypatch):
+        assert main(command(corpus, run, *LONG)) == 1
+    told = capsys.readouterr().err
     assert "File too large" in told
     assert "step_000002, is intact; make room, then go on with --resume" in told
     assert [path.name for path in RunDir(run).checkpoints()] == ["step_000002"]
-    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    subprocess.run(
-        [sys.executable, "-m", "earsight", *command(corpus, run, *LONG, "--resume")],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    assert main(command(corpus, run, *LONG, "--resume")) == 0
     assert_same(run, unbroken)
 
 
 def test_losses_beyond_measure_and_broken_clips_are_told(
-    corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(corpus, tmp_path / "hot", "--set", "rate=1e30")) == 1
-    assert "so training cannot go on, and nothing was saved before" in capfd.readouterr().err
+    assert "so training cannot go on, and nothing was saved before" in capsys.readouterr().err
     broken = tmp_path / "broken"
     broken.symlink_to(corpus)
     clip = corpus / "features" / "dog" / "melspec_10s_22050hz" / "video_00003_mel.npy"
@@ -163,19 +166,19 @@ def test_losses_beyond_measure_and_broken_clips_are_told(
         assert main(command(broken, tmp_path / "run")) == 2
     finally:
         clip.write_bytes(whole)
-    assert "clip dog/video_00003 of vas cannot be read" in capfd.readouterr().err
+    assert "clip dog/video_00003 of vas cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "run" / "model").exists()
 
 
 def test_a_folder_of_sounds_is_prepared_first(
-    tmp_path: Path, sound: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "sounds"
     folder.mkdir()
     for number in range(12):
         (folder / f"tone_{number}.wav").symlink_to(sound)
     assert main(command(folder, tmp_path / "run", "--set", "num_steps=6")) == 0
-    assert "preparing" in capfd.readouterr().err
+    assert "preparing" in capsys.readouterr().err
     card = json.loads((tmp_path / "run" / "data" / "0_sounds" / "corpus.json").read_text())
     assert card["feature_kinds"] == []
 
@@ -189,7 +192,7 @@ def test_a_folder_of_sounds_is_prepared_first(
     ],
 )
 def test_wrong_names_are_met_with_near_ones(
-    words: list[str], message: str, capfd: pytest.CaptureFixture[str]
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", *words, "--data", "nowhere", "--run", "run"]) == 2
-    assert message in capfd.readouterr().err
+    assert message in capsys.readouterr().err
