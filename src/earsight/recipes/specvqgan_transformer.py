@@ -140,7 +140,10 @@ def foley_room() -> TransformerRecipe:
 
 
 def finetune() -> TransformerRecipe:
-    """Go on from the weights in the package with a folder of a few own clips."""
+    """Go on from the weights in the package with a folder of a few own clips.
+
+    Rates of 3e-5 and 1e-4 came equally low on 16 clips of the wild, the lower one less steeply.
+    """
     return TransformerRecipe(
         model=None,
         codebook=None,
@@ -151,7 +154,7 @@ def finetune() -> TransformerRecipe:
         draws=VisitDraws(class_dropout=0.3),
         crops_per_clip=8,
         batch=8,
-        rate=1e-4,
+        rate=3e-5,
         final_share=0.1,
         warmup_steps=20,
         weight_decay=0.05,
