@@ -271,7 +271,8 @@ def mean_readings(training: CodebookTraining, made: Sequence[Made]) -> dict[str,
     """Readings of a step, averaged over parts and processes; effective number of codes of late."""
     names = made[0].readings
     found = {n: float(torch.stack([part.readings[n] for part in made]).mean()) for n in names}
-    perplexity = float(torch.special.entr(training.usage.share).sum().exp())
+    share = training.usage.share
+    perplexity = float((-share * share.clamp(min=1e-12).log()).sum().exp())
     return training.world.mean(found) | {"perplexity": perplexity}
 
 

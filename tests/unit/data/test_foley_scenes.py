@@ -209,3 +209,13 @@ def test_a_far_burst_is_heard_later_and_less() -> None:
         # the light comes at once
         assert painted(scene, 1.02).max() > painted(scene, 0.99).max() + 0.1
     assert onsets[1] - onsets[0] == pytest.approx(50 / 343, abs=0.004)
+
+
+@EVERY_SCENE
+@pytest.mark.parametrize("seconds", [0.3, 1.0])
+def test_a_clip_too_short_for_anything_to_happen_is_drawn_and_heard(
+    name: str, seconds: float
+) -> None:
+    scene = perform(name, stage=replace(STAGE, clip_seconds=seconds))
+    assert len(scene.sound()) == round(seconds * RATE)
+    assert np.isfinite(painted(scene, 0.8 * seconds)).all()

@@ -111,6 +111,8 @@ class Fireworks(Performance):
         time_seconds: float,
     ) -> float:
         """Rising and flying sparks behind the pane; returns how much light they give."""
+        if not self.bursts:  # the clip ends before the first
+            return 0.0
         flying = [flying_sparks(burst, SILL, time_seconds) for burst in self.bursts]
         flash = sum((weights.sum() for _, weights in flying), 0.0) / NUM_SPARKS
         places = np.concatenate([places for places, _ in flying])

@@ -68,7 +68,7 @@ def grains(
     places = np.add.outer(position[inside], np.arange(length))
     pieces = kernels[kind[inside]] * amplitudes[inside, None]
     total = np.bincount(places.ravel(), pieces.ravel(), num_samples + length)
-    return total[:num_samples]
+    return total[:num_samples].astype(np.float64)  # without grains it counts in whole numbers
 
 
 def between_knots(
