@@ -46,9 +46,14 @@ def report_counts(counts: Int[Tensor, " k"]) -> CodeUseReport:
     return CodeUseReport(
         num_codes=counts.numel(),
         share_used=1 - len(dead) / counts.numel(),
-        perplexity=float(torch.special.entr(share).sum().exp()),
+        perplexity=effective_number(share),
         dead=dead,
     )
+
+
+def effective_number(share: Float[Tensor, " k"]) -> float:
+    """Number of codes that, used equally, would be as many: the exponential of the entropy."""
+    return float((-share * share.clamp(min=1e-12).log()).sum().exp())
 
 
 class CodeUsage:

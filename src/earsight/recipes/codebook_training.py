@@ -29,7 +29,7 @@ from earsight.losses.loudness import level_distance
 from earsight.models.mel_vqgan.discriminator import PatchDiscriminator
 from earsight.models.mel_vqgan.model import MelVQGAN, Reconstruction
 from earsight.models.mel_vqgan.perceptual import LPAPS
-from earsight.nn.code_usage import CodeUsage
+from earsight.nn.code_usage import CodeUsage, effective_number
 from earsight.nn.quantize import CODEBOOK_TERM_WEIGHT
 from earsight.recipes.codebook_batches import MelBatch, step_generator
 from earsight.recipes.codebook_settings import CodebookRecipe
@@ -271,9 +271,7 @@ def mean_readings(training: CodebookTraining, made: Sequence[Made]) -> dict[str,
     """Readings of a step, averaged over parts and processes; effective number of codes of late."""
     names = made[0].readings
     found = {n: float(torch.stack([part.readings[n] for part in made]).mean()) for n in names}
-    share = training.usage.share
-    perplexity = float((-share * share.clamp(min=1e-12).log()).sum().exp())
-    return training.world.mean(found) | {"perplexity": perplexity}
+    return training.world.mean(found) | {"perplexity": effective_number(training.usage.share)}
 
 
 def _new_distance(recipe: CodebookRecipe) -> LPAPS | None:
