@@ -1,6 +1,7 @@
 """`earsight train`: trains a stage of a system by its recipe, resumes it, shows how it goes."""
 
 import argparse
+import json
 import sys
 import threading
 from collections.abc import Generator, Sequence
@@ -137,7 +138,21 @@ def _train(module: "ModuleType", recipe: Any, args: argparse.Namespace) -> None:
             module.train(recipe, run_dir, corpora=corpora, world=world, resume=args.resume)
         if world.is_first:
             _draw(run_dir)
-            tell(f"wrote {args.run / 'model'}")
+            _tell_end(args.run)
+
+
+def _tell_end(run: Path) -> None:
+    """Where the result lies and, where the recipe says so, why the run ended at which step."""
+    ended = run / "ended.json"
+    if ended.is_file():
+        told = json.loads(ended.read_text())
+        tell(f"ended at step {told['step']}: {told['reason']}")
+        if told.get("exported_step") not in (None, told["step"]):
+            first = " (before any training: nothing got better)" * (told["exported_step"] == 0)
+            tell(f"weights of step {told['exported_step']}{first}, the best on held-out clips")
+    for name in ("model", "pipeline"):
+        if (run / name).is_dir():
+            tell(f"wrote {run / name}")
 
 
 def open_corpora(folders: Sequence[Path], run_dir: "RunDir") -> "list[Corpus]":
