@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from earsight.data.batching import crop_or_pad, crop_start
+from earsight.data.mel_wear import Wear, worn
 from earsight.errors import ConfigError
 
 SPAN_DB = 100.0  # of the [0, 1] range
@@ -49,19 +50,21 @@ class CropSettings:
     `random` draws where it begins, otherwise it is the middle of the clip. Of `candidates` drawn
     begins the one with the loudest crop is kept, since clips hold much silence. `join_short` fills
     a crop that is longer than its clip with pieces of other clips; otherwise the rest is masked.
-    `changes` None leaves levels alone.
+    `changes` None leaves levels alone, `wear` None everything else.
     """
 
     random: bool = True
     candidates: int = 1
     join_short: bool = False
     changes: LevelChanges | None = None
+    wear: Wear | None = None
 
     def __post_init__(self) -> None:
         if self.candidates < 1:
             raise ConfigError(f"crops: candidates ({self.candidates}) must be at least 1")
-        if not self.random and (self.join_short or self.changes is not None):
-            raise ConfigError("crops: join_short and changes need random crops")
+        changed = self.join_short or self.changes is not None or self.wear is not None
+        if not self.random and changed:
+            raise ConfigError("crops: join_short, changes and wear need random crops")
 
 
 def draw(generator: torch.Generator) -> float:
@@ -105,6 +108,8 @@ def draw_crop(
     if changes is not None and draw(generator) < changes.dip_share:
         for _ in range(whole(1, changes.max_dips + 1, generator)):
             crop = shift_level(crop, -_dip(crop.shape[1], changes, generator))
+    if settings.wear is not None:
+        crop = worn(crop, settings.wear, generator)
     return crop_or_pad(crop, num_frames)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from earsight.data.labelled_clips import refuse_mixtures
 from earsight.data.mel_crops import CropSettings, LevelChanges
+from earsight.data.mel_wear import Wear
 from earsight.errors import ConfigError
 from earsight.frontends.specvqgan_mel import MODEL_FRAMES
 from earsight.losses.classify import ClassWeights
@@ -67,7 +68,7 @@ def small_fit() -> FitSettings:
         batch=16,
         num_epochs=40,
         crop_frames=(208,),
-        crops=CropSettings(candidates=2, changes=LevelChanges(splice_share=0.0)),
+        crops=CropSettings(candidates=2, changes=LevelChanges(splice_share=0.0), wear=Wear()),
         rate=1e-3,
         weight_decay=1e-4,
         warmup_steps=100,
