@@ -260,7 +260,9 @@ def _picture_encoder(
 
     height, width = first.shape[:2]
     if "libx264" in av.codecs_available:
-        stream = target.add_stream("libx264", rate=rate, options={"crf": "18"})
+        # macroblock-tree rate control does not always give the same bytes for the same pictures
+        options = {"crf": "18", "x264-params": "mbtree=0"}
+        stream = target.add_stream("libx264", rate=rate, options=options)
     else:
         stream = target.add_stream("mpeg4", rate=rate, options={"qscale": "3"})
     stream.width, stream.height = width + width % 2, height + height % 2

@@ -237,3 +237,16 @@ def test_a_sidecar_repeats_the_provenance(tmp_path: Path) -> None:
     assert '"rank": 0.5' in sidecar.read_text()
     with pytest.raises(InputError, match="plain JSON values"):
         Provenance(model="m", weights_sha256="", settings={"x": object()})
+
+
+def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 20, (24, 112, 112, 3), generator=rng)
+    ramp = torch.arange(112)[:, None, None] * 2 + torch.arange(24)[:, None, None, None] * 3
+    pictures = ((ramp + noise) % 256).to(torch.uint8)
+    found: set[bytes] = set()
+    for number in range(6):
+        path = tmp_path / f"{number}.mp4"
+        write_video(path, iter(pictures), fps=Fraction(43, 2))
+        found.add(path.read_bytes())
+    assert len(found) == 1
