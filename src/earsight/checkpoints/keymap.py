@@ -6,7 +6,7 @@ table that fits decides.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -217,3 +217,12 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         else:
             parts.append(re.escape(part))
     return re.compile("".join(parts))
+
+
+def require_entries(entries: Collection[str], needed: Iterable[str], *, what: str) -> None:
+    """Raise WeightsError that names the missing ones of the entries by which a file is known."""
+    if missing := [name for name in needed if name not in entries]:
+        raise WeightsError(
+            f"expected {what}, but {', '.join(missing)} is missing among {len(entries)} entries: "
+            "check which file this is"
+        )

@@ -5,15 +5,13 @@ Axes: b clips, n clips of a set, m mel bands, t frames, d features, k classes.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from earsight.checkpoints.native import NativeFolder
-from earsight.data.corpora.vggsound import class_names as vggsound_names
-from earsight.errors import EarsightError, InputError, WeightsError
+from earsight.errors import EarsightError, InputError
 from earsight.evaluate.card import JudgeName, LeftOut
 from earsight.frontends.specvqgan_mel import (
     MODEL_FRAMES,
@@ -23,6 +21,7 @@ from earsight.frontends.specvqgan_mel import (
     to_model,
 )
 from earsight.generate.bundles import build_network, open_bundle
+from earsight.generate.sound_class import class_names_of
 from earsight.models.melception.config import MelceptionConfig
 from earsight.models.melception.model import Melception
 
@@ -102,21 +101,10 @@ def open_judge(source: str = DEFAULT_JUDGE, *, device: str = "cpu") -> Melceptio
     part = parts[0]
     network = build_network(Melception, MelceptionConfig, part, "melception", torch.device(device))
     return MelceptionJudge(
-        network, JudgeName(name=str(source), sha256=part.sha256), _class_names(part, network)
+        network,
+        JudgeName(name=str(source), sha256=part.sha256),
+        class_names_of(part, network.config.num_classes),
     )
-
-
-def _class_names(part: NativeFolder, network: Melception) -> tuple[str, ...]:
-    """Names that the folder tells; VGGSound's where it is silent and their number fits."""
-    listed = cast(list[object], part.extra.get("class_names") or [])
-    names = tuple(str(name) for name in listed)
-    if not names and network.config.num_classes == len(vggsound_names()):
-        names = vggsound_names()
-    if names and len(names) != network.config.num_classes:
-        raise WeightsError(
-            f"{part.path}: {len(names)} class names for {network.config.num_classes} classes"
-        )
-    return names
 
 
 @dataclass(frozen=True, slots=True)

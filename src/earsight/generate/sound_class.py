@@ -163,7 +163,7 @@ def build_classifier(part: NativeFolder, *, name: str, device: torch.device) -> 
         network,
         name=name,
         sha256=part.sha256,
-        class_names=_class_names(part, num_classes),
+        class_names=class_names_of(part, num_classes),
         shortest_frames=shortest,
         device=device,
     )
@@ -204,8 +204,11 @@ def _refuse_unusable(mel: Float[Tensor, "m t"], place: int) -> None:
         )
 
 
-def _class_names(part: NativeFolder, num_classes: int) -> tuple[str, ...]:
-    """Names that the folder tells; VGGSound's where it is silent and their number fits."""
+def class_names_of(part: NativeFolder, num_classes: int) -> tuple[str, ...]:
+    """Names that a classifier's folder tells; VGGSound's where it is silent and their number fits.
+
+    Raises WeightsError for another number of names than of classes.
+    """
     listed = cast(list[Any], part.extra.get("class_names") or [])
     names = tuple(str(name) for name in listed)
     if not names and num_classes == len(vggsound_names()):

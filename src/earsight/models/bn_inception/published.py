@@ -10,8 +10,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from earsight.checkpoints.keymap import Dropped, KeyMap, Moved
-from earsight.errors import WeightsError
+from earsight.checkpoints.keymap import Dropped, KeyMap, Moved, require_entries
 from earsight.models.bn_inception.config import BNInceptionConfig
 
 FLOW_CHANNELS = 2
@@ -87,12 +86,7 @@ def config_from_entries(
     Raises WeightsError when the entries are not those of BN-Inception.
     """
     needed = (f"{_FIRST}.weight", "inception_3a_1x1.weight", "inception_5b_pool_proj.weight")
-    missing = [name for name in needed if name not in entries]
-    if missing:
-        raise WeightsError(
-            f"expected BN-Inception as published, but {', '.join(missing)} is missing among "
-            f"{len(entries)} entries: check which file this is"
-        )
+    require_entries(entries, needed, what="BN-Inception as published")
     return BNInceptionConfig(modality=modality)
 
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from earsight.checkpoints.keymap import Dropped, KeyMap
-from earsight.errors import WeightsError
+from earsight.checkpoints.keymap import Dropped, KeyMap, require_entries
 from earsight.models.cnn14.config import Cnn14Config
 
 _TABLE = Dropped("constant of the spectrogram, which the front end computes with its own table")
@@ -47,12 +46,7 @@ def config_from_entries(entries: Mapping[str, Tensor]) -> Cnn14Config:
     """
     matrix = "logmel_extractor.melW"
     needed = ("bn0.weight", "conv_block1.conv1.weight", "fc_audioset.weight", matrix)
-    missing = [name for name in needed if name not in entries]
-    if missing:
-        raise WeightsError(
-            f"expected CNN14 as PANNs stores it, but {', '.join(missing)} is missing among "
-            f"{len(entries)} entries: check which file this is"
-        )
+    require_entries(entries, needed, what="CNN14 as PANNs stores it")
     widths: list[int] = []
     while (name := f"conv_block{len(widths) + 1}.conv1.weight") in entries:
         widths.append(entries[name].shape[0])

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from earsight.checkpoints.keymap import Dropped, KeyMap
-from earsight.errors import WeightsError
+from earsight.checkpoints.keymap import Dropped, KeyMap, require_entries
 from earsight.models.mel_vqgan.config import MelVQGANConfig
 from earsight.models.mel_vqgan.discriminator import PatchDiscriminatorConfig
 from earsight.models.mel_vqgan.perceptual import LPAPSConfig
@@ -99,12 +98,7 @@ def config_from_entries(
     Raises WeightsError when the entries are not those of a codebook model.
     """
     needed = ("encoder.conv_in.weight", "quant_conv.weight", "quantize.embedding.weight")
-    missing = [name for name in needed if name not in entries]
-    if missing:
-        raise WeightsError(
-            f"expected a codebook model, but {', '.join(missing)} is missing among "
-            f"{len(entries)} entries: check which file this is"
-        )
+    require_entries(entries, needed, what="a codebook model")
     channels = entries["encoder.conv_in.weight"].shape[0]
     widths: list[int] = []
     while (conv := entries.get(f"encoder.down.{len(widths)}.block.0.conv1.weight")) is not None:

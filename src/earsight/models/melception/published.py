@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from earsight.checkpoints.keymap import KeyMap
-from earsight.errors import WeightsError
+from earsight.checkpoints.keymap import KeyMap, require_entries
 from earsight.models.melception.config import MelceptionConfig
 
 # exact blocks go before the patterns that fit their names, too
@@ -71,12 +70,7 @@ def config_from_entries(entries: Mapping[str, Tensor]) -> MelceptionConfig:
     Raises WeightsError when the entries are not those of the classifier.
     """
     needed = ("Conv2d_1a_3x3.conv.weight", "Mixed_7c.branch_pool.conv.weight", "fc.weight")
-    missing = [name for name in needed if name not in entries]
-    if missing:
-        raise WeightsError(
-            f"expected a Melception classifier, but {', '.join(missing)} is missing among "
-            f"{len(entries)} entries: check which file this is"
-        )
+    require_entries(entries, needed, what="a Melception classifier")
     num_classes, width = entries["fc.weight"].shape
     return MelceptionConfig(
         unit=width // 128,

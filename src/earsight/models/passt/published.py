@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from earsight.checkpoints.keymap import Dropped, KeyMap
-from earsight.errors import WeightsError
+from earsight.checkpoints.keymap import Dropped, KeyMap, require_entries
 from earsight.models.passt.config import PasstConfig
 
 HEAD_WIDTH = 64  # of every published size
@@ -50,12 +49,7 @@ def config_from_entries(
     needed = (
         *("freq_new_pos_embed", "time_new_pos_embed", "patch_embed.proj.weight", "head.1.weight"),
     )
-    missing = [name for name in needed if name not in entries]
-    if missing:
-        raise WeightsError(
-            f"expected PaSST as published, but {', '.join(missing)} is missing among "
-            f"{len(entries)} entries: check which file this is"
-        )
+    require_entries(entries, needed, what="PaSST as published")
     width, _, patch, _ = entries["patch_embed.proj.weight"].shape
     rows = entries["freq_new_pos_embed"].shape[2]
     stride = (num_mels - patch) // (rows - 1) if rows > 1 else num_mels

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from earsight.checkpoints.keymap import Dropped, KeyMap
-from earsight.errors import WeightsError
+from earsight.checkpoints.keymap import Dropped, KeyMap, require_entries
 from earsight.models.resnet50.config import ResNet50Config
 
 _COUNT = Dropped("counts training batches; the statistics are used as stored")
@@ -46,12 +45,7 @@ def config_from_entries(entries: Mapping[str, Tensor]) -> ResNet50Config:
     Raises WeightsError when the entries are not those of one.
     """
     needed = ("conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv3.weight")
-    missing = [name for name in needed if name not in entries]
-    if missing:
-        raise WeightsError(
-            f"expected a ResNet of bottlenecks as torchvision stores it, but {', '.join(missing)} "
-            f"is missing among {len(entries)} entries: check which file this is"
-        )
+    require_entries(entries, needed, what="a ResNet of bottlenecks as torchvision stores it")
     blocks: list[int] = []
     while f"layer{len(blocks) + 1}.0.conv1.weight" in entries:
         stage = f"layer{len(blocks) + 1}"

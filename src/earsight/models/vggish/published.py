@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from earsight.checkpoints.keymap import KeyMap
+from earsight.checkpoints.keymap import KeyMap, require_entries
 from earsight.errors import WeightsError
 from earsight.models.vggish.config import VGGishConfig, VGGishPcaConfig
 
@@ -41,12 +41,7 @@ def config_from_entries(entries: Mapping[str, Tensor], *, num_mels: int = 64) ->
     when the entries are not those of VGGish.
     """
     needed = ("features.0.weight", "embeddings.0.weight", "embeddings.4.weight")
-    missing = [name for name in needed if name not in entries]
-    if missing:
-        raise WeightsError(
-            f"expected VGGish as torchvggish stores it, but {', '.join(missing)} is missing among "
-            f"{len(entries)} entries: check which file this is"
-        )
+    require_entries(entries, needed, what="VGGish as torchvggish stores it")
     numbers = sorted(
         int(name.split(".")[1])
         for name in entries

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from earsight.checkpoints.keymap import KeyMap
-from earsight.errors import WeightsError
+from earsight.checkpoints.keymap import KeyMap, require_entries
 from earsight.models.vggishish.config import VGGishishConfig
 
 
@@ -31,12 +30,7 @@ def config_from_entries(entries: Mapping[str, Tensor], *, pooled_rows: int = 5) 
     the entries are not those of the classifier.
     """
     needed = ("features.0.weight", "classifier.0.weight", "classifier.4.weight")
-    missing = [name for name in needed if name not in entries]
-    if missing:
-        raise WeightsError(
-            f"expected a VGGish-ish classifier, but {', '.join(missing)} is missing among "
-            f"{len(entries)} entries: check which file this is"
-        )
+    require_entries(entries, needed, what="a VGGish-ish classifier")
     numbers = sorted(
         int(name.split(".")[1])
         for name in entries
