@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import torch
 from torch import Tensor, nn
 
 from earsight.errors import WeightsError
@@ -31,7 +32,19 @@ class Moved:
     backward: Callable[[Tensor], Tensor]
 
 
-KeyMap = Mapping[str, str | Dropped | Moved]
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """Target name of one of `count` entries of equal shape that are one tensor here.
+
+    They lie along the first axis, this one at place `index`.
+    """
+
+    target: str
+    index: int
+    count: int
+
+
+KeyMap = Mapping[str, str | Dropped | Moved | Stacked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,7 @@ def translate(entries: Mapping[str, Tensor], keys: KeyMap) -> Translation:
     entries claim.
     """
     own: dict[str, Tensor] = {}
+    pieces: dict[str, list[Tensor | None]] = {}
     rows: list[Row] = []
     problems: list[str] = []
     for name, tensor in entries.items():
@@ -83,14 +97,22 @@ def translate(entries: Mapping[str, Tensor], keys: KeyMap) -> Translation:
         found = _find(name, keys)
         if found is None:
             problems.append(f"{name} {shape}: not in the table")
-        elif isinstance(found, Dropped):
+            continue
+        if isinstance(found, Dropped):
             rows.append(Row(name, None, found.reason, shape))
+            continue
+        target, change = found
+        rows.append(Row(name, target, None, shape))
+        if isinstance(change, Stacked):
+            places = pieces.setdefault(target, [None] * change.count)
+            taken = places[change.index] is not None
+            places[change.index] = tensor
         else:
-            target, moved = found
-            if target in own:
-                problems.append(f"{name}: {target} is filled already")
-            own[target] = tensor if moved is None else moved.forward(tensor)
-            rows.append(Row(name, target, None, shape))
+            taken = target in own
+            own[target] = tensor if change is None else change.forward(tensor)
+        if taken:
+            problems.append(f"{name}: {target} is filled already")
+    problems += _join(pieces, own)
     if problems:
         raise WeightsError(_list(problems, len(entries), "entries of the file have no place"))
     return Translation(own, Account(tuple(rows)))
@@ -104,16 +126,22 @@ def untranslate(own: Mapping[str, Tensor], keys: KeyMap) -> dict[str, Tensor]:
     published: dict[str, Tensor] = {}
     problems: list[str] = []
     for name, tensor in own.items():
+        known = False
         for pattern, target in keys.items():
             if isinstance(target, Dropped):
                 continue
-            text = target.target if isinstance(target, Moved) else target
-            captured = _match(text, name)
-            if captured is not None:
-                restored = target.backward(tensor) if isinstance(target, Moved) else tensor
-                published[_fill(pattern, captured)] = restored
-                break
-        else:
+            captured = _match(target if isinstance(target, str) else target.target, name)
+            if captured is None:
+                continue
+            known = True
+            if isinstance(target, Stacked):  # the patterns of its other pieces follow
+                piece = tensor.chunk(target.count)[target.index]
+                published[_fill(pattern, captured)] = piece
+                continue
+            restored = target.backward(tensor) if isinstance(target, Moved) else tensor
+            published[_fill(pattern, captured)] = restored
+            break
+        if not known:
             problems.append(f"{name}: not produced by the table")
     if problems:
         raise WeightsError(_list(problems, len(own), "entries have no published name"))
@@ -179,14 +207,31 @@ def _list(problems: list[str], count: int, what: str) -> str:
     return f"{len(problems)} of {count} {what}: {shown}{more}"
 
 
-def _find(name: str, keys: KeyMap) -> tuple[str, Moved | None] | Dropped | None:
+def _join(pieces: Mapping[str, list[Tensor | None]], own: dict[str, Tensor]) -> list[str]:
+    """Put stacked tensors into `own`; the problems of those that are incomplete."""
+    problems: list[str] = []
+    for target, places in pieces.items():
+        given = [tensor for tensor in places if tensor is not None]
+        if target in own:
+            problems.append(f"{target} is filled already, by one entry and by pieces")
+        elif len(given) < len(places):
+            problems.append(f"{target}: {len(given)} of its {len(places)} pieces are in the file")
+        elif len({tensor.shape for tensor in given}) > 1:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in given)
+            problems.append(f"{target}: pieces of one shape expected, got {shapes}")
+        else:
+            own[target] = torch.cat(given)
+    return problems
+
+
+def _find(name: str, keys: KeyMap) -> tuple[str, Moved | Stacked | None] | Dropped | None:
     for pattern, target in keys.items():
         captured = _match(pattern, name)
         if captured is None:
             continue
         if isinstance(target, Dropped):
             return target
-        if isinstance(target, Moved):
+        if isinstance(target, Moved | Stacked):
             return _fill(target.target, captured), target
         return _fill(target, captured), None
     return None

@@ -18,7 +18,9 @@ FIXED_COLUMNS = ("status", "shape", "error")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("system", nargs="?", help="only the cases of this folder, e.g. specvqgan")
+    parser.add_argument(
+        "system", nargs="*", help="only the cases of these folders, e.g. specvqgan (default: all)"
+    )
     parser.add_argument(
         "--cases",
         type=Path,
@@ -40,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from earsight.parity.run import cases_in, run_case, shipped_cases, tally
 
     data_root = args.data or (Path(given) if (given := os.environ.get(DATA_VARIABLE)) else None)
-    files = cases_in(args.cases or shipped_cases(), system=args.system)
+    folder = args.cases or shipped_cases()
+    files = [file for name in args.system or [None] for file in cases_in(folder, system=name)]
     live = not args.json and not sys.stdout.isatty()
     rows: list[Row] = []
     with progress("golden cases", total=len(files)) as advance:

@@ -63,26 +63,18 @@ def run_case(file: CaseFile, *, data_root: Path | None = None) -> list[Row]:
 
 
 def runner_of(file: CaseFile) -> Runner:
-    """The runner of a case, from the one system that knows its kind where no folder says which."""
-    systems = [file.system] if file.system in SYSTEMS else list(SYSTEMS)
-    fits = [
-        SYSTEMS[system][kind]
-        for system in systems
-        if (kind := kind_of(file.name, SYSTEMS[system])) is not None
-    ]
-    if len(fits) == 1:
-        return fits[0]
-    if fits:
+    """The runner of a case among those of its own system; kinds of one name differ by system."""
+    if file.system not in SYSTEMS:
         raise _NoRunner(
-            "several systems have this kind: put the case into a folder named after one"
+            f"{file.system!r} is no system known here ({', '.join(SYSTEMS)}): name the folder "
+            "after one, or name the system of the cases that lie in it"
         )
-    known = ", ".join(sorted(SYSTEMS[file.system])) if file.system in SYSTEMS else ""
-    raise _NoRunner(
-        f"no rule for this kind; {file.system} knows {known}"
-        if known
-        else f"no rule for this kind, and {file.system!r} is no system known here: "
-        + ", ".join(SYSTEMS)
-    )
+    kinds = SYSTEMS[file.system]
+    kind = kind_of(file.name, kinds)
+    if kind is None:
+        known = ", ".join(sorted(kinds))
+        raise _NoRunner(f"no rule for this kind; {file.system} knows {known}")
+    return kinds[kind]
 
 
 def tally(rows: Iterable[Row]) -> dict[Status, int]:

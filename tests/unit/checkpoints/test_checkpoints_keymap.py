@@ -8,6 +8,7 @@ from earsight.checkpoints.keymap import (
     Dropped,
     KeyMap,
     Moved,
+    Stacked,
     load_strict,
     translate,
     untranslate,
@@ -73,6 +74,27 @@ def test_all_unknown_and_clashing_entries_are_named() -> None:
     keys: KeyMap = {"a.{i}": "same", "b": "same"}
     with pytest.raises(WeightsError, match=r"a\.2: same is filled already; b: same is filled"):
         translate({"a.1": torch.ones(1), "a.2": torch.ones(1), "b": torch.ones(1)}, keys)
+
+
+def test_pieces_become_one_tensor_and_come_apart_again() -> None:
+    keys: KeyMap = {
+        f"layer.{{i}}.{name}.{{p}}": Stacked("blocks.{i}.qkv.{p}", place, 3)
+        for place, name in enumerate("qkv")
+    }
+    given = {f"layer.0.{name}.weight": torch.randn(2, 4) for name in "vqk"}
+    done = translate(given, keys)
+    expected = torch.cat([given[f"layer.0.{name}.weight"] for name in "qkv"])
+    assert torch.equal(done.entries["blocks.0.qkv.weight"], expected)
+    assert [row.own for row in done.account.rows] == 3 * ["blocks.0.qkv.weight"]
+    back = untranslate(done.entries, keys)
+    assert set(back) == set(given)
+    assert all(torch.equal(back[name], given[name]) for name in given)
+    del given["layer.0.k.weight"]
+    with pytest.raises(WeightsError, match=r"blocks\.0\.qkv\.weight: 2 of its 3 pieces"):
+        translate(given, keys)
+    given["layer.0.k.weight"] = torch.ones(2, 5)
+    with pytest.raises(WeightsError, match=r"pieces of one shape expected, got .*\(2, 5\)"):
+        translate(given, keys)
 
 
 def network() -> nn.Module:

@@ -85,9 +85,12 @@ def test_unknown_kinds_and_broken_files_have_rows(folder: Path) -> None:
     assert statuses[("specvqgan", "discriminator")] == "pass"
 
 
-def test_a_flat_folder_finds_the_system_by_the_kind(folder: Path) -> None:
+def test_a_kind_is_looked_up_in_its_own_system_alone(folder: Path) -> None:
     flat = (folder / "specvqgan").rename(folder / "held_back")
-    assert {row.status for row in run_cases(cases_in(flat))} == {"pass"}
+    rows = list(run_cases(cases_in(flat)))
+    assert {row.status for row in rows} == {"unknown"}
+    assert "'held_back' is no system known here" in rows[0].detail
+    assert {row.status for row in run_cases(cases_in(flat, system="specvqgan"))} == {"pass"}
 
 
 def test_every_shipped_case_has_a_runner() -> None:
@@ -109,6 +112,15 @@ def test_a_folder_without_such_cases_is_wrong_usage(folder: Path) -> None:
         cases_in(folder, system="vocoder")
     with pytest.raises(InputError, match="not a folder of golden cases"):
         cases_in(folder / "nowhere")
+
+
+def test_several_systems_in_one_call(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "vocoder").mkdir()
+    (folder / "vocoder/novelty.json").write_text("{}")
+    assert main(["parity", "vocoder", "specvqgan", "--cases", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("parity: 3 cases, ")
+    assert "1 unknown" in lines[-1]
 
 
 def test_exit_codes_and_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
