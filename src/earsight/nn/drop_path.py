@@ -1,0 +1,32 @@
+"""Stochastic depth: branches of a residual network left out per clip, drawn before the pass.
+
+The draws come first and are handed to the blocks, so that a block that is computed again for its
+gradient leaves out the same clips.   Axes: n branches, b clips.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from earsight.errors import ConfigError
+
+
+def linear_rates(highest: float, num_blocks: int) -> tuple[float, ...]:
+    """Rates that rise in equal steps from 0 at the first block to `highest` at the last.
+
+    Source: Huang et al., "Deep networks with stochastic depth", 2016, sec. 3.
+    """
+    if not 0 <= highest < 1:
+        raise ConfigError(f"the highest drop rate must lie in [0, 1), got {highest}")
+    return tuple(highest * i / max(1, num_blocks - 1) for i in range(num_blocks))
+
+
+def branch_scales(
+    rates: Sequence[float], batch: int, *, rng: torch.Generator
+) -> Float[Tensor, "n b"]:
+    """Factor of every branch and clip: 0 at its rate, else 1 / (1 - rate)."""
+    keep = 1 - torch.tensor(rates, dtype=torch.float32, device=rng.device)[:, None]
+    noise = torch.rand(len(rates), batch, generator=rng, device=rng.device)
+    return torch.where(noise < keep, 1 / keep, torch.zeros_like(noise))
