@@ -3,20 +3,17 @@
 Axes: b clips, s samples, m mel bands, t frames.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from earsight.checkpoints.blank import on_meta
 from earsight.checkpoints.keymap import load_strict
-from earsight.errors import InputError
 from earsight.frontends import passt_mel
 from earsight.models.judge_archives import PASST
 from earsight.models.passt.model import Passt
@@ -27,12 +24,9 @@ from earsight.parity.cases import Case
 from earsight.parity.compare import Row, compare
 from earsight.parity.loading import account_row, below, filled, meta_entries
 from earsight.parity.runners import Runner, must_be
+from earsight.parity.waves import described_wave
 
 WRAPPED = "net."
-SWEEP = (
-    "float64: t=arange(n)/sr; x = 0.3 sin(2 pi (220 t + 180 t^2)) + 0.2 sin(2 pi 440 t) "
-    "exp(-3 (t mod 1)) + 0.02 * fill.normal(seed, 'noise', [n]) + 0.05; cast to float32"
-)
 
 
 def loaded_passt(case: Case, entries: Mapping[str, Tensor]) -> Passt:
@@ -128,22 +122,6 @@ def run_keys(case: Case) -> Iterator[Row]:
     config = config_from_entries(entries)
     network = on_meta(lambda: Passt(config))
     yield from account_row(case, [load_strict(network, entries, KEYS)])
-
-
-def described_wave(case: Case, name: str) -> Tensor:
-    """A wave that the case describes in words; InputError for words that mean nothing here."""
-    recipe = fill.table(fill.table(case.spec["inputs"])[name])
-    num_samples, rate_hz = int(recipe["n"]), int(recipe["sr"])
-    if recipe["waveform"] == "zeros":
-        return torch.zeros(1, num_samples)
-    if recipe["waveform"] != SWEEP:
-        raise InputError(f"input {name!r}: no rule for the waveform {recipe['waveform']!r}")
-    time = np.arange(num_samples) / rate_hz
-    turn = 2 * math.pi
-    wave = 0.3 * np.sin(turn * (220 * time + 180 * time**2))
-    wave += 0.2 * np.sin(turn * 440 * time) * np.exp(-3 * (time % 1))
-    wave += 0.02 * fill.normal(case.seed, "noise", [num_samples]) + 0.05
-    return torch.as_tensor(wave.astype(np.float32))[None]
 
 
 KINDS: dict[str, Runner] = {
