@@ -1,0 +1,164 @@
+"""Kaldi's log filterbank, the input of Audio-MAE, AST and SSAST.
+
+Source: Audio-MAE, sec. 4.1; official repositories facebookresearch/AudioMAE and YuanGongND/ast,
+which call torchaudio's Kaldi functions.
+
+Axes: b clips, s samples, t frames, m mel bands, w samples in an FFT, f frequency bins.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from earsight.errors import ConfigError, InputError
+from earsight.frontends.fbank_statistics import FbankStatistics
+from earsight.frontends.htk_filters import htk_filters
+from earsight.frontends.stored_tables import load_table
+
+TABLE = "kaldi_fbank.npz"
+TABLE_SHA256 = "4016367a9dbcbce5785fe564ac2ad5bc32e038d8f220d2fb176efd76f75c32f1"
+
+PRE_EMPHASIS = 0.97
+ENERGY_FLOOR = torch.finfo(torch.float32).eps  # Kaldi's: silence is ln of it, -15.9424
+PADDING = 0.0  # log energy of missing frames as published: above silence, +0.467 on AudioSet
+FRAMES_PER_PASS = 1024  # on a CPU, so that what lies between two steps stays in its cache
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FbankSettings:
+    """Frames and bands of a filterbank; the defaults are the published ones (25 ms every 10 ms).
+
+    Waves are mono in [-1, 1], not scaled to 16 bit. Without `remove_clip_mean` a constant offset
+    of the clip stays, as in the Hugging Face extractor; as every frame loses its own mean, that
+    moves values by 0.002 at most.
+    """
+
+    rate_hz: int = 16000
+    window_samples: int = 400
+    hop_samples: int = 160
+    num_mels: int = 128
+    low_hz: float = 20.0
+    high_hz: float = 8000.0
+    remove_clip_mean: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse sizes without a frame or a band."""
+        if min(self.hop_samples, self.num_mels) < 1 or self.window_samples < 2:
+            raise ConfigError("filterbank: hop and bands must be at least 1, the window 2 samples")
+        if not 0 <= self.low_hz < self.high_hz <= self.rate_hz / 2:
+            raise ConfigError(
+                f"filterbank: expected 0 <= low_hz < high_hz <= {self.rate_hz / 2:g} Hz, got "
+                f"{self.low_hz:g} and {self.high_hz:g}"
+            )
+
+    @property
+    def fft_samples(self) -> int:
+        """The next power of two from the window."""
+        return 1 << (self.window_samples - 1).bit_length()
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames that lie wholly inside so many samples."""
+        return max(0, 1 + (num_samples - self.window_samples) // self.hop_samples)
+
+
+PUBLISHED = FbankSettings()
+
+
+def compressed(factor: int, settings: FbankSettings = PUBLISHED) -> FbankSettings:
+    """The settings with a hop `factor` times as long and the same window: fewer frames."""
+    return replace(settings, hop_samples=settings.hop_samples * factor)
+
+
+def log_fbank(
+    wave: Float[Tensor, "b s"], *, settings: FbankSettings = PUBLISHED
+) -> Float[Tensor, "b t m"]:
+    """Natural log of mel power, a row a frame; 10 s at 16 kHz give 998 rows of 128.
+
+    Frames hang over no edge. Published band 3 holds no frequency bin and is always -15.9424.
+    Raises InputError for less than one frame.
+    """
+    if wave.shape[1] < settings.window_samples:
+        raise InputError(
+            f"wave has {wave.shape[1]} samples, one frame needs {settings.window_samples} at "
+            f"{settings.rate_hz} Hz: use a longer clip"
+        )
+    wave = wave.float()
+    if settings.remove_clip_mean:
+        wave = wave - wave.mean(dim=1, keepdim=True)
+    per_frame = settings.num_frames(wave.shape[1])
+    num_clips = max(1, FRAMES_PER_PASS // per_frame) if wave.device.type == "cpu" else len(wave)
+    return torch.cat([_log_fbank(part, settings) for part in wave.split(max(1, num_clips))])
+
+
+def pad_or_crop(fbank: Float[Tensor, "b t m"], *, num_frames: int) -> Float[Tensor, "b u m"]:
+    """The first `num_frames` rows, or all of them and rows of `PADDING` behind them."""
+    missing = max(0, num_frames - fbank.shape[1])
+    return functional.pad(fbank[:, :num_frames], (0, 0, 0, missing), value=PADDING)
+
+
+def normalise(fbank: Float[Tensor, "b t m"], statistics: FbankStatistics) -> Float[Tensor, "b t m"]:
+    """Log energies as networks take them: mean 0, standard deviation about one half."""
+    return (fbank - statistics.mean) / (2 * statistics.spread)
+
+
+def denormalise(
+    values: Float[Tensor, "b t m"], statistics: FbankStatistics
+) -> Float[Tensor, "b t m"]:
+    """Log energies of `normalise`d values."""
+    return values * (2 * statistics.spread) + statistics.mean
+
+
+def network_input(
+    wave: Float[Tensor, "b s"],
+    statistics: FbankStatistics,
+    *,
+    settings: FbankSettings = PUBLISHED,
+) -> Float[Tensor, "b u m"]:
+    """`log_fbank` of waves, padded or cropped at their ends to the published length, normalised."""
+    fbank = pad_or_crop(log_fbank(wave, settings=settings), num_frames=statistics.num_frames)
+    return normalise(fbank, statistics)
+
+
+@cache
+def window(settings: FbankSettings, device: torch.device) -> Float[Tensor, " w"]:
+    """Symmetric Hann window with zeros behind it up to the FFT's length."""
+    size = settings.window_samples
+    if size == PUBLISHED.window_samples:
+        hann = load_table(TABLE, sha256=TABLE_SHA256)["window"].to(device)
+    else:
+        hann = torch.hann_window(size, periodic=False, dtype=torch.float64).float().to(device)
+    return functional.pad(hann, (0, settings.fft_samples - size))
+
+
+@cache
+def mel_filters(settings: FbankSettings, device: torch.device) -> Float[Tensor, "f m"]:
+    """Triangles that are straight in mel, a column a band; the highest frequency has no weight."""
+    if replace(settings, hop_samples=1, remove_clip_mean=True) == replace(PUBLISHED, hop_samples=1):
+        return load_table(TABLE, sha256=TABLE_SHA256)["filters"].to(device)
+    filters = htk_filters(
+        rate_hz=settings.rate_hz,
+        fft_samples=settings.fft_samples,
+        num_mels=settings.num_mels,
+        low_hz=settings.low_hz,
+        high_hz=settings.high_hz,
+        straight_in="mel",
+    )
+    return filters.float()[:, :-1].T.contiguous().to(device)
+
+
+def _log_fbank(wave: Float[Tensor, "b s"], settings: FbankSettings) -> Float[Tensor, "b t m"]:
+    size, hop, padded = settings.window_samples, settings.hop_samples, settings.fft_samples
+    # Kaldi subtracts a frame's mean before pre-emphasis; as both are linear, the wave is emphasised
+    # once for all frames and (1 - 0.97) of the mean is subtracted then. The first sample of a
+    # frame, which has another predecessor, meets a window of 0.
+    means = wave.unfold(1, size, hop).mean(dim=-1, keepdim=True)
+    emphasised = functional.pad(wave[:, 1:] - PRE_EMPHASIS * wave[:, :-1], (1, padded - size))
+    frames = emphasised.unfold(1, padded, hop) - (1 - PRE_EMPHASIS) * means
+    spectrum = torch.fft.rfft(frames * window(settings, wave.device))
+    power = spectrum.real.square() + spectrum.imag.square()
+    energies = power[..., :-1] @ mel_filters(settings, wave.device)
+    return energies.clamp(min=ENERGY_FLOOR).log()
