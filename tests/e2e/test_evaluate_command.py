@@ -18,6 +18,7 @@ from earsight.data.foley_room.clip import ClipTruth, SoundEvent
 from earsight.data.prepared_layout import complete, feature_path, mel_path, save_array, wave_path
 from earsight.files import write_json
 from earsight.frontends.specvqgan_mel import log_mel
+from earsight.generate.video_to_sound import VideoToSound
 from earsight.media.audio import Waveform
 from earsight.media.wave_write import write_audio
 from earsight.models.melception.config import MelceptionConfig
@@ -181,6 +182,42 @@ def test_samples_do_not_depend_on_batch_worker_or_what_was_there(
     code, _, told = run(*words, "--output", two, "--samples", 2, "--seed", 1)
     assert code == 2
     assert "seed: 0 there, 1 wanted" in told
+
+
+def test_the_best_of_several_candidates(
+    run: Run,
+    judge: Path,
+    world: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def scores(
+        _: VideoToSound, codes: Tensor, seen: object, *, class_name: str | None
+    ) -> list[float]:
+        return codes.double().mean(dim=1).tolist()  # the small model's own scores all tie
+
+    monkeypatch.setattr(VideoToSound, "candidate_scores", scores)
+    words = ("specvqgan", "--data", world, "--model", tiny_model, "--judge", judge)
+    ways = {
+        "first": (),
+        "best": ("--rank", 3),
+        "best one by one": ("--rank", 3, "--batch", 1),
+        "unseen": ("--no-picture",),
+        "unseen best": ("--no-picture", "--rank", 3),
+    }
+    made: dict[str, list[bytes]] = {}
+    for name, options in ways.items():
+        code, _, _ = run(*words, "--output", tmp_path / name, "--guidance", 1.5, *options)
+        assert code == 0
+        made[name] = [path.read_bytes() for path in sorted((tmp_path / name).rglob("*.npy"))]
+    assert made["best"] != made["first"]
+    assert made["best one by one"] == made["best"]
+    # a picture that must not be seen ranks nothing
+    assert made["unseen best"] == made["unseen"]
+    code, _, told = run(*words, "--output", tmp_path / "none", "--rank", 0)
+    assert code == 2
+    assert "rank (0) must be 1 or more" in told
 
 
 def test_what_cannot_be_made_is_named(

@@ -93,6 +93,9 @@ def _generation_arguments(parser: argparse.ArgumentParser, *, needs_data: bool) 
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--split", choices=("train", "valid", "test"), default="test")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="samples per clip")
+    parser.add_argument(
+        "--rank", type=int, default=1, metavar="N", help="keep the best of N candidates"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="the first N clips only")
     parser.add_argument("--class-known", action="store_true", help="tell the model the class")
     parser.add_argument("--no-picture", action="store_true", help="withhold what is seen")
@@ -100,6 +103,7 @@ def _generation_arguments(parser: argparse.ArgumentParser, *, needs_data: bool) 
     parser.add_argument("--top-k", type=int, metavar="K", help="draw from the K best codes")
     parser.add_argument("--top-p", type=float, metavar="P", help="draw from probability mass P")
     parser.add_argument("--temperature", type=float)
+    parser.add_argument("--guidance", type=float, metavar="G", help="lean towards the picture")
     parser.add_argument("--batch", type=int, default=8, help="samples drawn at once")
     parser.add_argument("--workers", type=int, default=1, help="processes on this machine")
     parser.add_argument("--vocoder", default="auto")
@@ -173,14 +177,18 @@ def _job(args: argparse.Namespace) -> "GenerationJob":
     from earsight.evaluate.workers import GenerationJob
     from earsight.generate.logits import SamplingConfig
 
-    asked = (args.temperature, args.top_k, args.top_p)
-    sampling = None
-    if asked != (None, None, None):
-        temperature = 1.0 if args.temperature is None else args.temperature
-        sampling = SamplingConfig(temperature=temperature, top_k=args.top_k, top_p=args.top_p)
+    asked = {
+        "temperature": args.temperature,
+        "top_k": args.top_k,
+        "top_p": args.top_p,
+        "guidance": args.guidance,
+    }
+    asked = {name: value for name, value in asked.items() if value is not None}
+    sampling = SamplingConfig(**asked) if asked else None
     settings = GenerationSettings(
         split=args.split,
         num_samples=args.samples,
+        num_candidates=args.rank,
         class_known=args.class_known,
         show_picture=not args.no_picture,
         seed=args.seed,

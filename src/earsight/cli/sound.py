@@ -50,6 +50,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temperature", type=float, help="default, with top-p: what suits the model, else 1"
     )
+    parser.add_argument(
+        "--guidance", type=float, metavar="G", help="lean towards the picture (1: as trained)"
+    )
     parser.add_argument("--greedy", action="store_true", help="always the most probable code")
     parser.add_argument(
         "--vocoder", default="auto", help="auto, griffin-lim, or a model's name or folder"
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         visual=args.visual,
     )
     model.class_index(request.class_name)
-    if not args.greedy and (args.temperature, args.top_k, args.top_p) == (None, None, None):
+    if not args.greedy and not _asked_sampling(args):
         request = replace(request, sampling=model.default_sampling)
     tally = Tally("sound", as_json=args.json)
     taken: dict[str, Path] = {}
@@ -183,16 +186,17 @@ def _draw(
         draw_maps(maps, model.engine.config.num_condition, target, overwrite=args.overwrite)
 
 
+def _asked_sampling(args: argparse.Namespace) -> dict[str, Any]:
+    """Options of the draws that were given."""
+    names = ("temperature", "top_k", "top_p", "guidance")
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
 def _request(args: argparse.Namespace) -> "SoundRequest":
     from earsight.generate.logits import SamplingConfig
     from earsight.generate.video_to_sound import SoundRequest
 
-    sampling = SamplingConfig(
-        temperature=1.0 if args.temperature is None else args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        greedy=args.greedy,
-    )
+    sampling = SamplingConfig(**_asked_sampling(args), greedy=args.greedy)
     candidates = args.rank
     if candidates is None:
         # the small model's drafts differ much: the best of a few is worth the wait

@@ -67,6 +67,7 @@ def _configure_join(action: argparse.ArgumentParser) -> None:
     action.add_argument("--temperature", type=float, default=1.0, help="default of the model")
     action.add_argument("--top-k", type=int, metavar="N", help="default of the model")
     action.add_argument("--top-p", type=float, metavar="SHARE", help="default of the model")
+    action.add_argument("--guidance", type=float, default=1.0, help="default of the model")
     action.add_argument("--overwrite", action="store_true", help="replace an older folder")
 
 
@@ -118,7 +119,12 @@ def _join(args: argparse.Namespace) -> int:
     from earsight.generate.joining import join_models
     from earsight.generate.logits import SamplingConfig
 
-    sampling = SamplingConfig(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p)
+    sampling = SamplingConfig(
+        temperature=args.temperature,
+        top_k=args.top_k,
+        top_p=args.top_p,
+        guidance=args.guidance,
+    )
     given = {part: getattr(args, part) for part in PARTS if getattr(args, part) is not None}
     card = "" if args.card is None else args.card.read_text(encoding="utf-8")
     tally = Tally("weights join", as_json=args.json)

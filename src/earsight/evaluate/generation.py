@@ -24,17 +24,18 @@ from torch import Tensor
 from earsight.data.corpus import ClipRecord, Corpus, Split
 from earsight.errors import EarsightError, InputError
 from earsight.evaluate.card import LeftOut
-from earsight.evaluate.clip_conditions import clip_conditions
+from earsight.evaluate.clip_conditions import ClipInput, clip_conditions
 from earsight.evaluate.sound_sets import sample_name
 from earsight.files import staged, write_json
 from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ, MODEL_FRAMES
 from earsight.generate.conditions import Conditions
 from earsight.generate.decode import cut_to_length, stream_mel, stream_wave
 from earsight.generate.grid import to_grid
+from earsight.generate.guidance import guided
 from earsight.generate.logits import SamplingConfig
-from earsight.generate.sampler import Condition
+from earsight.generate.sampler import FREE, Condition
 from earsight.generate.seeds import item_generator
-from earsight.generate.video_to_sound import OVERLAP_COLUMNS, VideoToSound
+from earsight.generate.video_to_sound import OVERLAP_COLUMNS, VideoToSound, best_of_each
 from earsight.generate.windows import sample_moving
 from earsight.media.provenance import Provenance, package_version
 from earsight.media.wave_write import write_audio
@@ -50,11 +51,13 @@ class GenerationSettings:
     """What is made. `sampling` None takes what suits the model; `limit` keeps the first clips.
 
     With `class_known` the model is told each clip's class, with `show_picture` off it gets zeros
-    for what is seen. `batch` samples are drawn at once.
+    for what is seen. The best of `num_candidates` by the picture and its class becomes a sample;
+    a withheld picture ranks nothing. `batch` samples are drawn at once.
     """
 
     split: Split = "test"
     num_samples: int = 1
+    num_candidates: int = 1
     class_known: bool = False
     show_picture: bool = True
     seed: int = 0
@@ -64,11 +67,11 @@ class GenerationSettings:
 
     def __post_init__(self) -> None:
         """Refuse counts without a meaning."""
-        if self.num_samples < 1 or self.batch < 1 or (self.limit is not None and self.limit < 1):
-            raise InputError(
-                f"samples ({self.num_samples}), batch ({self.batch}) and limit ({self.limit}) "
-                "must be 1 or more"
-            )
+        counts = {"samples": self.num_samples, "rank": self.num_candidates, "batch": self.batch}
+        if self.limit is not None:
+            counts["limit"] = self.limit
+        if wrong := [f"{name} ({count})" for name, count in counts.items() if count < 1]:
+            raise InputError(f"{', '.join(wrong)} must be 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,7 @@ def generation_facts(
         "split": settings.split,
         "class_known": settings.class_known,
         "show_picture": settings.show_picture,
+        "candidates": settings.num_candidates,
         "seed": settings.seed,
         "sampling": to_plain(settings.sampling or model.default_sampling),
     }
@@ -210,11 +214,12 @@ def generate_part(
 @dataclass(frozen=True, slots=True)
 class _Item:
     file: SampleFile
+    seen: ClipInput
     conditions: Conditions
     class_index: int | None
     num_frames: int
     num_columns: int
-    draws: torch.Generator
+    place: tuple[str, int]
 
 
 def frames_and_columns(num_frames: int) -> tuple[int, int]:
@@ -241,6 +246,7 @@ def _item(
     place = (record.id, file.index)
     return _Item(
         file,
+        ClipInput(corpus, record),
         clip_conditions(
             model,
             corpus,
@@ -252,15 +258,47 @@ def _item(
         index,
         num_frames,
         num_columns,
-        item_generator(settings.seed, *place, "codes"),
+        place,
     )
 
 
 def _draw(
     model: VideoToSound, items: Sequence[_Item], num_columns: int, settings: GenerationSettings
 ) -> Int[Tensor, "b n"]:
-    """Codes of samples of one length, drawn as one batch."""
-    device = model.engine.device
+    """Codes of samples of one length, drawn as one batch: of the best candidates, if several."""
+    count = settings.num_candidates
+    if count == 1 or not settings.show_picture:
+        return _draw_batch(model, [(item, 0) for item in items], num_columns, settings)
+    tries = [(item, candidate) for item in items for candidate in range(count)]
+    first = min(num_columns, model.engine.config.grid_columns)
+    drafts = _draw_batch(model, tries, first, settings)
+    ranks: list[float] = []
+    for number, item in enumerate(items):
+        name = item.file.record.class_name if settings.class_known else None
+        own = drafts[number * count : (number + 1) * count]
+        ranks += model.candidate_scores(own, item.seen, class_name=name)
+    winners = best_of_each(ranks, count)
+    if first == num_columns:
+        return drafts[winners]
+    chosen = [tries[winner] for winner in winners]
+    return _draw_batch(model, chosen, num_columns, settings, drafts=drafts[winners])
+
+
+def _draw_batch(
+    model: VideoToSound,
+    tries: Sequence[tuple[_Item, int]],
+    num_columns: int,
+    settings: GenerationSettings,
+    *,
+    drafts: Int[Tensor, "b m"] | None = None,
+) -> Int[Tensor, "b n"]:
+    """Codes of one candidate each; `drafts` are those of the first columns, if already drawn."""
+    device, rows = model.engine.device, model.engine.config.grid_rows
+    sampling = settings.sampling or model.default_sampling
+    items = [item for item, _ in tries]
+    given = torch.full((len(tries), num_columns * rows), FREE)
+    if drafts is not None:
+        given[:, : drafts.shape[1]] = drafts
 
     def condition_at(column: int) -> Condition:
         rows = [item.conditions.window(column) for item in items]
@@ -272,12 +310,16 @@ def _draw(
         )
 
     pieces = sample_moving(
-        model.engine,
+        guided(model.engine, sampling.guidance),
         condition_at,
         num_columns=num_columns,
         overlap_columns=min(OVERLAP_COLUMNS, model.engine.config.grid_columns // 2),
-        generators=[item.draws for item in items],
-        sampling=settings.sampling or model.default_sampling,
+        generators=[
+            item_generator(settings.seed, *item.place, *([candidate] if candidate else []), "codes")
+            for item, candidate in tries
+        ],
+        sampling=sampling,
+        known=lambda first, last: given[:, first * rows : last * rows],
     )
     return torch.cat([piece.cpu() for piece in pieces], dim=1)
 
@@ -303,6 +345,7 @@ def _write(
             "sample": item.file.index,
             "class_known": settings.class_known,
             "show_picture": settings.show_picture,
+            "candidates": settings.num_candidates,
             "sampling": to_plain(settings.sampling or model.default_sampling),
         },
         version=package_version(),

@@ -16,13 +16,15 @@ class SamplingConfig:
 
     `top_k` is a count; codes tied with the k-th are all kept. `top_p` keeps the smallest set of
     most probable codes whose probability reaches p. `greedy` takes the best code and ignores the
-    rest. Source: SpecVQGAN, sec. 4 (temperature, top-k); Holtzman et al. 2020 (top-p).
+    rest. `guidance` is how far draws lean towards the condition; 1 is as trained.
+    Source: SpecVQGAN, sec. 4 (temperature, top-k); Holtzman et al. 2020 (top-p).
     """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
     greedy: bool = False
+    guidance: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse values without a meaning."""
@@ -35,6 +37,10 @@ class SamplingConfig:
             raise ConfigError(f"top_k counts codes and must be 1 or more, got {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p is a probability in (0, 1], got {self.top_p}")
+        if not (math.isfinite(self.guidance) and self.guidance >= 0):
+            raise ConfigError(
+                f"guidance must be 0 (no condition), 1 (as trained) or more, got {self.guidance}"
+            )
 
 
 def code_probabilities(

@@ -204,6 +204,7 @@ def provenance(
         "top_k": request.sampling.top_k,
         "top_p": request.sampling.top_p,
         "greedy": request.sampling.greedy,
+        "guidance": request.sampling.guidance,
         "precision": model.engine.precision,
         "visual": model.visual,
         "keep_seconds": request.keep_seconds,

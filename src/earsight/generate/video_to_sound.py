@@ -4,8 +4,8 @@ Axes: b samples, n codes, r code rows, c code columns, m mel bands, t frames.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from einops import rearrange
@@ -37,6 +37,7 @@ from earsight.generate.decode import (
 )
 from earsight.generate.frame_networks import FrameNetwork, frame_network
 from earsight.generate.grid import to_grid
+from earsight.generate.guidance import guided
 from earsight.generate.logits import SamplingConfig
 from earsight.generate.look import Look
 from earsight.generate.rank import loudness_follows_motion
@@ -191,15 +192,19 @@ class VideoToSound:
 
         Candidates of all samples run as one batch through the first window; the winners go on.
         The score gets spectrograms of the first window and the motion of the picture there.
+        Where the picture must not be seen, candidates are not ranked by it: the first one stays.
         """
         items = [(s, c) for s in range(request.num_samples) for c in range(request.num_candidates)]
-        scores: list[float | None] = [None] * len(items)
+        scores: Sequence[float | None] = [None] * len(items)
         winners, drafts = list(range(len(items))), None
+        if request.num_candidates > 1 and not request.see_picture:
+            return self.sample(visual, replace(request, num_candidates=1), on_code=on_code)
         if request.num_candidates > 1:
             first = min(visual.seconds, self.engine.config.grid_columns * COLUMN_SECONDS)
             drafts = self._draw(visual, request, items, first, None, on_code)
-            scores = list(self._scores(drafts, visual, score, self._wanted_class(visual, request)))
-            winners = _winners(request, scores)
+            name = self._class_name(request)
+            ranks = self.candidate_scores(drafts, visual, class_name=name, score=score)
+            scores, winners = ranks, best_of_each(ranks, request.num_candidates)
             drafts = drafts[winners]
         chosen = [items[i] for i in winners]
         codes = self._draw(visual, request, chosen, visual.seconds, drafts, on_code)
@@ -244,7 +249,7 @@ class VideoToSound:
     ) -> Int[Tensor, "b n"]:
         num_columns = self.num_columns(seconds)
         pieces = sample_moving(
-            self.engine,
+            guided(self.engine, request.sampling.guidance),
             self._condition_at(visual, request, items),
             num_columns=num_columns,
             overlap_columns=min(OVERLAP_COLUMNS, self.engine.config.grid_columns // 2),
@@ -340,26 +345,37 @@ class VideoToSound:
             given[:, : drafts.shape[1]] = drafts
         return lambda first, last: given[:, first * rows : last * rows]
 
-    def _scores(
-        self, codes: Int[Tensor, "b n"], visual: VisualInput, score: Score, wanted: str | None
-    ) -> Iterator[float]:
-        """The score of every candidate, plus the chance that it sounds like the wanted class."""
+    def candidate_scores(
+        self,
+        codes: Int[Tensor, "b n"],
+        visual: VisualInput,
+        *,
+        class_name: str | None,
+        score: Score = loudness_follows_motion,
+    ) -> list[float]:
+        """How well each candidate for the first window fits a picture and a class.
+
+        The score of the motion, plus the chance that it sounds like the class that is named, or
+        else seen, where the model has a ranker that knows it.
+        """
+        wanted = self._wanted_class(visual, class_name)
         track = visual.motion()
+        found: list[float] = []
         for item in codes:
             grid = to_grid(item[None], rows=self.engine.config.grid_rows)
             mel = decode_mel(self.codebook, grid.to(self.engine.device), compute=self.compute)
             own = float(score(mel.cpu(), motion_strength(track, grid.shape[2]))[0])
             if wanted is not None and self.ranker is not None:
                 own += float(self.ranker.class_score(mel.float().clamp(0, 1), wanted)[0])
-            yield own
+            found.append(own)
+        return found
 
-    def _wanted_class(self, visual: VisualInput, request: SoundRequest) -> str | None:
+    def _wanted_class(self, visual: VisualInput, name: str | None) -> str | None:
         """A class that candidates should sound like: asked for or seen, and known to the ranker."""
         if self.ranker is None:
             return None
-        name = self._class_name(request)
-        if name is None:
-            name = self.look.seen_class(visual) if self.look and request.see_picture else None
+        if name is None and self.look is not None:
+            name = self.look.seen_class(visual)
         return name if name in self.ranker.class_names else None
 
     def _class_list(self) -> str:
@@ -377,8 +393,8 @@ def motion_strength(track: MotionTrack, num_columns: int) -> Float[Tensor, " n"]
     return torch.maximum(0.5 * energy, onset)
 
 
-def _winners(request: SoundRequest, scores: list[float | None]) -> list[int]:
-    """Index of the best candidate of every sample; the first of equals."""
-    width = request.num_candidates
-    blocks = [range(s * width, (s + 1) * width) for s in range(request.num_samples)]
-    return [max(block, key=lambda i: (scores[i] or 0.0, -i)) for block in blocks]
+def best_of_each(scores: Sequence[float], num_candidates: int) -> list[int]:
+    """Index of the best of every `num_candidates` scores in a row; the first of equals."""
+    starts = range(0, len(scores), num_candidates)
+    blocks = [range(start, start + num_candidates) for start in starts]
+    return [max(block, key=lambda i: (scores[i], -i)) for block in blocks]
