@@ -67,7 +67,7 @@ class PublishedWeights:
     @property
     def file_name(self) -> str:
         """Name of the downloaded file."""
-        return self.url.rstrip("/").rpartition("/")[2]
+        return self.url.partition("?")[0].rstrip("/").rpartition("/")[2]
 
     @property
     def has_hash(self) -> bool:

@@ -7,13 +7,16 @@ from earsight.checkpoints.fetch import cache_dir
 from earsight.checkpoints.published import PublishedWeights
 from earsight.errors import InputError
 from earsight.files import file_digest
+from earsight.models.ast_archives import AST, DEIT
+from earsight.models.htsat_archives import HTSAT
 from earsight.models.judge_archives import JUDGES
 from earsight.models.specvqgan_archives import SPECVQGAN
+from earsight.models.ssast_archives import SSAST
 from earsight.models.visual_archives import VISUAL
 from earsight.models.vocoder_archives import VOCODERS
 
 CATALOGUE: dict[str, PublishedWeights] = {
-    record.name: record for record in (*SPECVQGAN, *VOCODERS, *VISUAL, *JUDGES)
+    record.name: record for record in (*SPECVQGAN, *VOCODERS, *VISUAL, *JUDGES, *AST, *DEIT, *SSAST)
 }
 
 

@@ -1,8 +1,13 @@
 """Learning rates as functions of the step."""
 
 import math
+from collections.abc import Sequence
 
 from earsight.errors import ConfigError
+
+AST_WARMUP_STEPS, AST_WARMUP_EVERY = 1000, 50
+HTSAT_STAIRS = ((1, 0.02), (2, 0.05), (11, 0.1), (21, 0.05), (31, 0.02))
+HTSAT_AFTER = 0.03  # above the last stair: as published, not as in the paper
 
 
 def warmup_cosine(
@@ -23,3 +28,49 @@ def warmup_cosine(
     done = min(1.0, (step - warmup_steps) / (num_steps - warmup_steps))
     fall = 0.5 * (1 + math.cos(math.pi * done))
     return peak * (final + (1 - final) * fall)
+
+
+def stairs(epoch: int, steps: Sequence[tuple[int, float]], *, after: float) -> float:
+    """Factor of an epoch (the first is 0): that of the first step (end, factor) it comes before.
+
+    `after` holds from the last end on. Raises ConfigError for ends that do not rise.
+    """
+    ends = [end for end, _ in steps]
+    if ends != sorted(set(ends)):
+        raise ConfigError(f"ends of steps must rise, got {ends}")
+    return next((factor for end, factor in steps if epoch < end), after)
+
+
+def htsat_factor(epoch: int) -> float:
+    """Factor of HTS-AT's peak rate 1e-3, with the published rise after 30 epochs.
+
+    Source: official repository RetroCirce/HTS-Audio-Transformer; the paper has 0.05, 0.1, 0.2
+    instead, halved every 10 epochs down to 0.05.
+    """
+    return stairs(epoch, HTSAT_STAIRS, after=HTSAT_AFTER)
+
+
+def warmup_milestones(
+    step: int,
+    *,
+    peak: float,
+    steps_per_epoch: int,
+    milestones: Sequence[int],
+    decay: float,
+    warmup: bool = True,
+) -> float:
+    """Rate of the update that follows `step` finished ones, as AST and SSAST are trained.
+
+    With `warmup` the rate is set anew every 50 steps up to the 1000th, to that share of `peak`: it
+    is 0 for the first 50. After each epoch count in `milestones` it is multiplied by `decay`; the
+    next setting during the warm-up forgets that, as official code does. Raises ConfigError for
+    epochs without a step. Source: official repository YuanGongND/ast.
+    """
+    if steps_per_epoch < 1:
+        raise ConfigError(f"an epoch has at least one step, got {steps_per_epoch}")
+    last_set, rate = -1, peak
+    if warmup:
+        last_set = min(step, AST_WARMUP_STEPS) // AST_WARMUP_EVERY * AST_WARMUP_EVERY
+        rate = peak * last_set / AST_WARMUP_STEPS
+    passed = sum(last_set < epoch * steps_per_epoch <= step for epoch in milestones)
+    return rate * decay**passed
