@@ -16,7 +16,8 @@ from earsight.models.visual_archives import VISUAL
 from earsight.models.vocoder_archives import VOCODERS
 
 CATALOGUE: dict[str, PublishedWeights] = {
-    record.name: record for record in (*SPECVQGAN, *VOCODERS, *VISUAL, *JUDGES, *AST, *DEIT, *SSAST)
+    record.name: record
+    for record in (*SPECVQGAN, *VOCODERS, *VISUAL, *JUDGES, *AST, *DEIT, *SSAST, *HTSAT)
 }
 
 

@@ -145,9 +145,9 @@ def tolerance(spec: Any, name: str, stored: Array) -> Tolerance:
 def crop(full: Array, shape: tuple[int, ...], note: str) -> Array:
     """The part of `full` that a note speaks of, when it has the stored shape.
 
-    Understood: every Nth row / column / frame or "0,10,20,...", "last N", "first N", "top-left",
-    "cropped", the first item of a batch. Without such a word `full` comes back whole, so that a
-    wrong size stays visible.
+    Understood: every Nth row / column / frame, "::N" or "0,10,20,...", "last N", "first N",
+    "top-left", "cropped", the first item of a batch. Without such a word `full` comes back whole,
+    so that a wrong size stays visible.
     """
     steps = _steps(note)
     if not steps and not re.search(r"\b(first|last|crop\w*|top-left|head|tail)\b|\[:", note):
@@ -196,6 +196,7 @@ def as_array(value: Value) -> Array:
 
 def _steps(note: str) -> list[int]:
     steps = [int(number) for number in re.findall(r"\bevery (\d+)(?:st|nd|rd|th)\b", note)]
+    steps += [int(number) for number in re.findall(r"::(\d+)", note)]
     series = re.search(r"\b0, ?(\d+), ?(\d+), ?\.\.\.", note)
     if series and int(series[2]) == 2 * int(series[1]):
         steps.append(int(series[1]))

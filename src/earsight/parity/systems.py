@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from earsight.parity import frontend, judges, metrics, passt, specvqgan, vocoder
+from earsight.parity import ast, frontend, htsat, judges, metrics, passt, specvqgan, ssast, vocoder
 from earsight.parity.runners import Runner
 
 SYSTEMS: Mapping[str, Mapping[str, Runner]] = {
@@ -11,4 +11,7 @@ SYSTEMS: Mapping[str, Mapping[str, Runner]] = {
     "vocoder": vocoder.KINDS,
     "metrics": {**metrics.KINDS, **judges.KINDS},
     "passt": passt.KINDS,
+    "htsat": htsat.KINDS,
+    "ast": ast.KINDS,
+    "ssast": ssast.KINDS,
 }

@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType] # partly typed
 
 from earsight.errors import InputError
 from earsight.models.htsat.config import HtsatConfig
@@ -244,7 +244,7 @@ def _mean_over_parts(outputs: list[HtsatOutput], *, num_clips: int) -> HtsatOutp
     """Means over the parts of each clip; the outputs hold all clips part by part."""
 
     def mean(pieces: list[Tensor]) -> Tensor:
-        return torch.cat(pieces).unflatten(0, (-1, num_clips)).mean(dim=0)
+        return rearrange(torch.cat(pieces), "(n b) ... -> n b ...", b=num_clips).mean(dim=0)
 
     return HtsatOutput(
         scores=mean([output.scores for output in outputs]),
@@ -257,6 +257,8 @@ def _mean_over_parts(outputs: list[HtsatOutput], *, num_clips: int) -> HtsatOutp
 def _initialise(module: nn.Module) -> None:
     """Truncated normal weights of linear layers; convolutions keep PyTorch's own."""
     if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=WEIGHT_STD)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+        for name, values in module.named_parameters(recurse=False):
+            if name == "bias":
+                nn.init.zeros_(values)
+            else:
+                nn.init.trunc_normal_(values, std=WEIGHT_STD)
