@@ -86,10 +86,16 @@ class PreNormBlock(nn.Module):
         self.norm_feedforward = nn.LayerNorm(width, eps=epsilon)
         self.feedforward = Feedforward(width=width, hidden=hidden)
 
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Tokens of the next block."""
-        x = x + self.attention(self.norm_attention(x))
-        return x + self.feedforward(self.norm_feedforward(x))
+    def forward(
+        self, x: Float[Tensor, "b n d"], scales: Float[Tensor, "2 b"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """Tokens of the next block; `scales` multiply the two branches of each sequence."""
+        if scales is None:
+            x = x + self.attention(self.norm_attention(x))
+            return x + self.feedforward(self.norm_feedforward(x))
+        factors = scales.to(x.dtype)[:, :, None, None]
+        x = x + factors[0] * self.attention(self.norm_attention(x))
+        return x + factors[1] * self.feedforward(self.norm_feedforward(x))
 
 
 class ClassTokenPooling(nn.Module):

@@ -11,10 +11,10 @@ from earsight.training.distributed import ALONE, World
 
 
 def set_rate(optimizers: Optimizer | Iterable[Optimizer], rate: float) -> None:
-    """Give every parameter group the learning rate."""
+    """Give every parameter group the learning rate, times its own `rate_scale` where it has one."""
     for optimizer in [optimizers] if isinstance(optimizers, Optimizer) else optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("rate_scale", 1.0)
 
 
 def update(
