@@ -8,6 +8,7 @@ from earsight.checkpoints.published import PublishedWeights
 from earsight.errors import InputError
 from earsight.files import file_digest
 from earsight.models.ast_archives import AST, DEIT
+from earsight.models.audiomae_archives import AUDIOMAE
 from earsight.models.htsat_archives import HTSAT
 from earsight.models.judge_archives import JUDGES
 from earsight.models.specvqgan_archives import SPECVQGAN
@@ -17,7 +18,10 @@ from earsight.models.vocoder_archives import VOCODERS
 
 CATALOGUE: dict[str, PublishedWeights] = {
     record.name: record
-    for record in (*SPECVQGAN, *VOCODERS, *VISUAL, *JUDGES, *AST, *DEIT, *SSAST, *HTSAT)
+    for record in (
+        *(*SPECVQGAN, *VOCODERS, *VISUAL, *JUDGES),
+        *(*AST, *DEIT, *SSAST, *HTSAT, *AUDIOMAE),
+    )
 }
 
 

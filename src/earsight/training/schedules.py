@@ -30,6 +30,25 @@ def warmup_cosine(
     return peak * (final + (1 - final) * fall)
 
 
+def epoch_warmup_cosine(
+    epoch: float, *, peak: float, lowest: float, warmup_epochs: float, num_epochs: float
+) -> float:
+    """Rate at a fractional epoch: 0 at the start, `peak` after the warm-up, `lowest` at the end.
+
+    Differs from `warmup_cosine` in that the first update has a rate of 0, as masked autoencoders
+    were trained. Raises ConfigError for a warm-up that never ends.
+    Source: Audio-MAE, appendix; official repository facebookresearch/AudioMAE.
+    """
+    if not 0 <= warmup_epochs < num_epochs:
+        raise ConfigError(
+            f"warmup_epochs ({warmup_epochs:g}) must lie in 0..num_epochs ({num_epochs:g})"
+        )
+    if epoch < warmup_epochs:
+        return peak * epoch / warmup_epochs
+    done = min(1.0, (epoch - warmup_epochs) / (num_epochs - warmup_epochs))
+    return lowest + (peak - lowest) * 0.5 * (1 + math.cos(math.pi * done))
+
+
 def stairs(epoch: int, steps: Sequence[tuple[int, float]], *, after: float) -> float:
     """Factor of an epoch (the first is 0): that of the first step (end, factor) it comes before.
 
