@@ -43,7 +43,7 @@ def match_loss(predicted: Float[Tensor, "b n v"], target: Float[Tensor, "b n v"]
     logarithms = functional.log_softmax(scores, dim=-1)
     loss = -logarithms.diagonal(dim1=1, dim2=2).mean()
     own = torch.arange(scores.shape[1], device=scores.device)
-    found = logarithms.detach().exp().argmax(dim=1) == own
+    found = scores.detach().softmax(dim=-1).argmax(dim=1) == own
     return MatchLoss(loss=loss, accuracy=found.float().mean())
 
 

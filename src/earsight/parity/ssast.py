@@ -18,7 +18,7 @@ from earsight.checkpoints.keymap import load_strict, translate
 from earsight.errors import InputError
 from earsight.losses.masked_patches import pretext_losses
 from earsight.models.ssast.config import Pooling, SsastConfig, tagger
-from earsight.models.ssast.masking import reference_cluster, reference_frames
+from earsight.models.ssast.masking import CLUSTER_SIDES, reference_cluster, reference_frames
 from earsight.models.ssast.model import Ssast, SsastTagger
 from earsight.models.ssast.published import (
     INPUT_BANDS,
@@ -128,8 +128,9 @@ def _norms(
 
 def run_mask_generator(case: Case) -> Iterator[Row]:
     """Masks of the official generators, one per seed of Python's random module."""
+    must_be(case.config, cluster=len(CLUSTER_SIDES))
     num_patches, num_masked = int(case.config["sequence_len"]), int(case.config["mask_size"])
-    outputs: dict[str, Any] = {}
+    outputs: dict[str, Tensor] = {}
     for name in case.stored:
         told = str(fill.table(case.spec["inputs"]).get(name))
         seed = re.match(r"random\.seed\((\d+)\)", told)
@@ -145,7 +146,7 @@ def run_mask_generator(case: Case) -> Iterator[Row]:
                 columns=int(case.config["p_t_dim"]),
                 num_masked=num_masked,
             )
-        outputs[name] = found
+        outputs[name] = torch.tensor(found)
     without_inputs = replace(case, spec={**case.spec, "inputs": {}})
     yield from compare(without_inputs, outputs)
 
