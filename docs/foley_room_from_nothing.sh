@@ -8,11 +8,12 @@
 # ESC10  folder of ESC-10, or of ESC-50, whose ten classes are taken
 # SETTING foley_room (default: the sizes of the weights in the package) or tiny (minutes)
 #
-# CLIPS, BANK_CLIPS, WORKERS and SEED in the environment change numbers of clips, processes, seed.
+# CLIPS, TEST_CLIPS, BANK_CLIPS, WORKERS and SEED in the environment change numbers of clips,
+# processes, seed.
 set -euo pipefail
 
 work=${1:?folder to fill} recordings=${2:?folder of ESC-10} setting=${3:-foley_room}
-clips=${CLIPS:-2000} bank_clips=${BANK_CLIPS:-400} workers=${WORKERS:-2} seed=${SEED:-1}
+clips=${CLIPS:-2000} test_clips=${TEST_CLIPS:-600} bank_clips=${BANK_CLIPS:-400} workers=${WORKERS:-2} seed=${SEED:-1}
 mkdir -p "$work"
 
 step() {
@@ -31,16 +32,18 @@ train() {
 
 step "render and prepare"
 hard=(--off-screen 0.1 --distractor 0.1 --late-entry 0.15 --two-sources 0.1 --noise 0.25)
-earsight prepare foley-room --output "$work/room" --clips "$clips" --seed "$seed" \
-    --workers "$workers" "${hard[@]}"
+earsight prepare foley-room --output "$work/room" --clips "$clips" --test-clips "$test_clips" \
+    --seed "$seed" --workers "$workers" "${hard[@]}"
 earsight prepare foley-room --output "$work/bank" --clips "$bank_clips" --seed $((seed + 1)) \
     --workers "$workers" --bank "$recordings" --off-screen 0.1 --late-entry 0.15 --noise 0.1
 earsight prepare "$recordings" --output "$work/recordings" --workers "$workers"
 
 train foley_sight --data "$work/room"
-train specvqgan_codebook --data "$work/room" "$work/recordings"
-train specvqgan_melgan --data "$work/room" "$work/recordings"
 train specvqgan_vggishish --data "$work/room" "$work/recordings"
+distance=()
+if [ "$setting" = foley_room ]; then distance=(--set "distance.network=$work/specvqgan_vggishish/model"); fi
+train specvqgan_codebook --data "$work/room" "$work/recordings" "${distance[@]}"
+train specvqgan_melgan --data "$work/room" "$work/recordings"
 train specvqgan_melception --data "$work/room" "$work/recordings"
 
 step "look at the clips with the trained tower"

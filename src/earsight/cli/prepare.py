@@ -56,6 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _configure_rendering(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(f"rendering ({FOLEY_ROOM})")
     group.add_argument("--clips", type=int, metavar="N", help="clips to render")
+    group.add_argument(
+        "--test-clips", type=int, metavar="N", help="test clips (default: a tenth of --clips)"
+    )
     group.add_argument("--seed", type=int, metavar="S", help="seed of the world (default: 0)")
     group.add_argument(
         "--bank", type=Path, metavar="FOLDER", help="play these labelled recordings instead"
@@ -144,7 +147,7 @@ def _print(done: "Preparation", source: "Source", shards: Sequence[Path]) -> Non
 
 
 def _refuse_rendering(args: argparse.Namespace) -> None:
-    named = ("clips", "seed", "bank", "seconds", "fps", "size", *_fields())
+    named = ("clips", "test_clips", "seed", "bank", "seconds", "fps", "size", *_fields())
     given = [name for name in named if getattr(args, name) is not None]
     if given:
         raise InputError(
@@ -157,7 +160,7 @@ def _render(args: argparse.Namespace, tally: Tally) -> Path:
     """Render clips into the output folder, or go on with them."""
     if args.clips is None:
         raise InputError(f"'earsight prepare {FOLEY_ROOM}' needs --clips N")
-    from earsight.prepare.foley_room import render_foley_room
+    from earsight.prepare.foley_room import render_foley_room, split_counts
 
     settings = _settings(args)
     bank = None
@@ -168,13 +171,15 @@ def _render(args: argparse.Namespace, tally: Tally) -> Path:
     clips = render_foley_room(
         args.output,
         num_clips=args.clips,
+        num_test=args.test_clips,
         seed=args.seed or 0,
         settings=settings,
         bank=bank,
         workers=args.workers,
         resume=True,
     )
-    with progress("render", total=args.clips) as advance:
+    total = sum(split_counts(args.clips, num_test=args.test_clips).values())
+    with progress("render", total=total) as advance:
         for clip in clips:
             if clip.outcome == "failed":
                 tally.failed(clip.id, f"not rendered: {clip.reason}")

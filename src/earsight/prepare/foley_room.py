@@ -56,6 +56,7 @@ def render_foley_room(
     folder: Path,
     *,
     num_clips: int,
+    num_test: int | None = None,
     seed: int = 0,
     settings: FoleyRoomSettings | None = None,
     bank: SoundBank | None = None,
@@ -65,6 +66,7 @@ def render_foley_room(
 ) -> Iterator[RenderedClip]:
     """Render clips into a folder, 80 % for training, 10 % for validation, 10 % for test.
 
+    `num_test` asks for another number of test clips, for finer scores; the other splits stay.
     Yields a result for each clip, as they get done. `resume` keeps the finished clips of an
     earlier run with the same seed, settings and bank, which may have been shorter; `overwrite`
     renders all of them anew. With one worker everything happens in this process. Raises
@@ -73,7 +75,7 @@ def render_foley_room(
     settings = settings or FoleyRoomSettings()
     if num_clips < 1 or workers < 1:
         raise InputError(f"clips and workers must be 1 or more, got {num_clips} and {workers}")
-    counts = split_counts(num_clips)
+    counts = split_counts(num_clips, num_test=num_test)
     _write_folder_file(folder, seed, settings, bank, counts, resume=resume, overwrite=overwrite)
     _remove_unfinished(folder, also_finished=overwrite)
     clips: list[tuple[Split, int]] = [
@@ -83,10 +85,17 @@ def render_foley_room(
     return _render_all(world, clips, workers=min(workers, len(clips)), keep=not overwrite)
 
 
-def split_counts(num_clips: int) -> dict[Split, int]:
-    """How many clips each split gets; training has what rounding leaves."""
+def split_counts(num_clips: int, *, num_test: int | None = None) -> dict[Split, int]:
+    """How many clips each split gets; training has what rounding leaves.
+
+    Raises InputError for a negative number of test clips.
+    """
     counts: dict[Split, int] = {split: round(share * num_clips) for split, share in SHARES}
     counts["train"] = num_clips - counts["valid"] - counts["test"]
+    if num_test is not None:
+        if num_test < 0:
+            raise InputError(f"test clips must be 0 or more, got {num_test}")
+        counts["test"] = num_test
     return counts
 
 

@@ -79,11 +79,11 @@ def trained_distance(source: str) -> LPAPS:
     Raises WeightsError for a folder of another family or another layout.
     """
     bundle = open_bundle(source)
-    if FAMILY not in bundle.parts:
+    part = next((part for part in bundle.parts.values() if part.family == FAMILY), None)
+    if part is None:
         raise WeightsError(
             f"{source}: expected a {FAMILY} classifier, found {', '.join(bundle.parts)}"
         )
-    part = bundle.parts[FAMILY]
     levels = from_plain(VGGishishConfig, part.config).levels
     if any(len(set(level)) != 1 for level in levels):
         raise WeightsError(f"{source}: convolutions of one level differ in width: {levels}")

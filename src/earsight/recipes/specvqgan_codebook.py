@@ -83,7 +83,8 @@ def foley_room() -> CodebookRecipe:
 
     The grid is the published one, so that everything built on it has the published shape. No
     attention, so that sounds of any length are coded alike; unused codes are revived; levels are
-    changed at random; the second half of the run trains the decoder alone, for texture.
+    changed at random; a trained distance keeps what tells classes apart; the end of the run trains
+    the decoder alone, for texture.
     """
     return CodebookRecipe(
         model=MelVQGANConfig(
@@ -92,19 +93,20 @@ def foley_room() -> CodebookRecipe:
             blocks_per_level=1,
             latent_channels=64,
             code_dim=16,
-            num_codes=256,
+            num_codes=512,
             attention_resolutions=(),
             middle_attention=False,
             norm_groups=8,
         ),
         discriminator=PatchDiscriminatorConfig(channels=24),
         weights=CodebookLossWeights(
-            perceptual=0.0,
+            perceptual=1.0,
             adversarial=0.3,
-            discriminator_start=1600,
+            discriminator_start=4000,
             minimum_adaptive=0.0,
             maximum_adaptive=10.0,
         ),
+        distance=DistanceSettings(kind="trained", network="bundled"),
         crops=CropSettings(candidates=2, join_short=True, changes=LevelChanges()),
         batches=tuple(
             CropBatch(frames=frames, clips=clips)
@@ -115,7 +117,7 @@ def foley_room() -> CodebookRecipe:
             for frames, clips in ((208, 4), (416, 2), (832, 2))
         ),
         corpus_shares="even",
-        num_steps=3000,
+        num_steps=5600,
         rate=1e-3,
         discriminator_rate=3e-4,
         warmup_steps=100,
@@ -125,8 +127,8 @@ def foley_room() -> CodebookRecipe:
         decay=0.998,
         judge_from_start=False,
         revive_every=25,
-        revive_until=1300,
-        codes_fixed_from=1600,
+        revive_until=3200,
+        codes_fixed_from=4000,
         level_weight=1.0,
         part_share=0.5,
         check_frames=416,

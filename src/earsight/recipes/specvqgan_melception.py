@@ -43,7 +43,7 @@ def paper() -> MelceptionRecipe:
 
 def foley_room() -> MelceptionRecipe:
     """The judge in the package, for the Foley Room's and ESC-10's classes: 0.8 M parameters."""
-    fit = replace(small_fit(), rate=2e-3, crop_frames=(160, 208), precision="fp32")
+    fit = replace(small_fit(), num_epochs=8, rate=2e-3, crop_frames=(160, 208), precision="fp32")
     model = MelceptionConfig(unit=3, num_classes=19, dropout=0.3, auxiliary=False)
     return MelceptionRecipe(model=model, fit=fit)
 

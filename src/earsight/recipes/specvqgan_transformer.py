@@ -109,7 +109,7 @@ def foley_room() -> TransformerRecipe:
     """The settings of the weights in the package: windows of 21 columns (3.9 s)."""
     return TransformerRecipe(
         model=TokenGPTConfig(
-            num_codes=256,
+            num_codes=512,
             num_positions=21 + 1 + 5 * 21,
             grid_columns=21,
             width=192,
@@ -127,7 +127,8 @@ def foley_room() -> TransformerRecipe:
             sound_class_dropout=0.2,
         ),
         collages=CollageConfig(max_events=7),
-        crops_per_clip=8,
+        num_collages=1000,
+        crops_per_clip=4,
         num_steps=4000,
         final_share=0.05,
         warmup_steps=100,
@@ -135,7 +136,7 @@ def foley_room() -> TransformerRecipe:
         clip=1.0,
         decay=0.998,
         precision="bf16",
-        num_held_out=128,
+        num_held_out=96,
     )
 
 

@@ -49,7 +49,7 @@ def foley_room() -> VGGishishRecipe:
         model=VGGishishConfig(
             levels=((16, 16), (32, 32), (64, 64), (96, 96)), hidden=192, num_classes=19
         ),
-        fit=replace(small_fit(), batch=24, num_epochs=60, crop_frames=(160, 208, 320), patience=15),
+        fit=replace(small_fit(), batch=24, num_epochs=8, crop_frames=(160, 208, 320), patience=15),
     )
 
 

@@ -96,3 +96,6 @@ def test_refusals(tmp_path: Path) -> None:
 def test_splits_add_up() -> None:
     assert split_counts(1000) == {"train": 800, "valid": 100, "test": 100}
     assert all(sum(split_counts(number).values()) == number for number in range(1, 60))
+    assert split_counts(1000, num_test=7) == {"train": 800, "valid": 100, "test": 7}
+    with pytest.raises(InputError, match="0 or more, got -1"):
+        split_counts(10, num_test=-1)

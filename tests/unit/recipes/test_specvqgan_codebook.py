@@ -216,7 +216,7 @@ def test_the_corrected_loss_puts_the_factor_on_the_commitment() -> None:
         ({"batches": (CropBatch(frames=100, clips=2),)}, r"frames \[100\] must be multiples of 16"),
         ({"decay": None}, "codes_fixed_from needs decay"),
         ({"accumulate": 3}, r"in multiples of accumulate \(3\)"),
-        ({"weights": published().weights}, "must be 0 where distance.kind is none"),
+        ({"distance": DistanceSettings()}, "must be 0 where distance.kind is none"),
     ],
 )
 def test_contradicting_settings_are_refused(changes: dict[str, object], message: str) -> None:
