@@ -8,6 +8,7 @@ Axes: b clips, s samples, t frames, m mel bands, w samples in an FFT, f frequenc
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -90,8 +91,9 @@ def log_fbank(
     if settings.remove_clip_mean:
         wave = wave - wave.mean(dim=1, keepdim=True)
     per_frame = settings.num_frames(wave.shape[1])
-    num_clips = max(1, FRAMES_PER_PASS // per_frame) if wave.device.type == "cpu" else len(wave)
-    return torch.cat([_log_fbank(part, settings) for part in wave.split(max(1, num_clips))])
+    at_once = max(1, FRAMES_PER_PASS // per_frame) if wave.device.type == "cpu" else len(wave)
+    starts = range(0, len(wave), at_once)
+    return torch.cat([_log_fbank(wave[first : first + at_once], settings) for first in starts])
 
 
 def pad_or_crop(fbank: Float[Tensor, "b t m"], *, num_frames: int) -> Float[Tensor, "b u m"]:
@@ -158,7 +160,7 @@ def _log_fbank(wave: Float[Tensor, "b s"], settings: FbankSettings) -> Float[Ten
     means = wave.unfold(1, size, hop).mean(dim=-1, keepdim=True)
     emphasised = functional.pad(wave[:, 1:] - PRE_EMPHASIS * wave[:, :-1], (1, padded - size))
     frames = emphasised.unfold(1, padded, hop) - (1 - PRE_EMPHASIS) * means
-    spectrum = torch.fft.rfft(frames * window(settings, wave.device))
+    spectrum = cast(Tensor, torch.fft.rfft(frames * window(settings, wave.device)))
     power = spectrum.real.square() + spectrum.imag.square()
     energies = power[..., :-1] @ mel_filters(settings, wave.device)
     return energies.clamp(min=ENERGY_FLOOR).log()

@@ -137,7 +137,7 @@ def run_pretrain(case: Case) -> Iterator[Row]:
     entries = _entries(case, tables)
     filled(network, entries, keys)
     fbank = case.input("imgs")[:, 0]
-    mask = _mask(case)
+    mask = _mask(case, published_order=True)
     output = network(fbank, mask)
     patches, masked = patchify(fbank, config.encoder), mask.masked
     normalise = bool(official.get("norm_pix_loss", False))
@@ -172,7 +172,7 @@ def run_finetune(case: Case) -> Iterator[Row]:
     filled(network, entries, TAGGER_KEYS)
     fbank, targets = case.input("imgs")[:, 0], _targets(case)
     plain = network(fbank).logits
-    hidden = network(fbank, _mask(case)).logits
+    hidden = network(fbank, _mask(case, published_order=False)).logits
     losses = [
         functional.binary_cross_entropy_with_logits(logits, targets) for logits in (plain, hidden)
     ]
@@ -208,7 +208,7 @@ def _group_rows(case: Case, network: AudioTagger, entries: Mapping[str, Tensor])
     expected = fill.table(spec[SCALES])
     yield equal(case, "param_groups", sorted(published), sorted(expected))
     pairs = [published.get(name, [0.0, 0.0]) for name in expected]
-    yield number(case, "param_groups (scale, decay)", as_array(pairs), list(expected.values()))
+    yield number(case, "param_groups (scale, decay)", np.asarray(pairs), list(expected.values()))
 
 
 def _autoencoder_config(case: Case) -> MaskedAutoencoderConfig:
@@ -248,7 +248,7 @@ def _encoder_config(case: Case, shapes: Mapping[str, Tensor]) -> EncoderConfig:
     return config
 
 
-def _mask(case: Case) -> TokenMask:
+def _mask(case: Case, *, published_order: bool) -> TokenMask:
     official = case.config
     if case.has_input("noise"):
         must_be(official, mask_2d=False)
@@ -258,7 +258,7 @@ def _mask(case: Case) -> TokenMask:
         case.input("noise_f"),
         time=float(official.get("mask_t_prob", 0.0)),
         frequency=float(official.get("mask_f_prob", 0.0)),
-        published_order=True,
+        published_order=published_order,
     )
 
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import cast
 
 import torch
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType] # partly typed
 
 from earsight.errors import InputError
 from earsight.models.audiomae.config import EncoderConfig
@@ -112,7 +113,7 @@ class PatchEncoder(nn.Module):
         if rng is None:
             raise InputError(f"drop_path is {rate:g}: in training pass a generator (rng=...)")
         rates = [own for own in linear_rates(rate, len(self.blocks)) for _ in range(2)]
-        return branch_scales(rates, batch, rng=rng).unflatten(0, (len(self.blocks), 2))
+        return rearrange(branch_scales(rates, batch, rng=rng), "(l s) b -> l s b", s=2)
 
 
 def run_block(
@@ -120,9 +121,10 @@ def run_block(
 ) -> Float[Tensor, "b ..."]:
     """A block's output, computed again in the backward pass where `recompute` asks for it."""
     if recompute and torch.is_grad_enabled():
-        again = checkpoint(block, x, *given, use_reentrant=False, preserve_rng_state=False)
-        return cast(Tensor, again)
-    return block(x, *given)
+        return cast(
+            Tensor, checkpoint(block, x, *given, use_reentrant=False, preserve_rng_state=False)
+        )
+    return cast(Tensor, block(x, *given))
 
 
 def initialise(module: nn.Module) -> None:

@@ -25,10 +25,14 @@ MASKED_OFFSET = 999
 
 @dataclass(frozen=True, slots=True)
 class TokenMask:
-    """A permutation of the tokens of which the first `num_kept` are visible."""
+    """A permutation of the tokens of which the first `num_kept` are visible.
+
+    `masked` are the tokens that the loss counts: those that are not visible.
+    """
 
     order: Int[Tensor, "b n"]
     num_kept: int
+    masked: Bool[Tensor, "b n"]
 
     @property
     def kept(self) -> Int[Tensor, "b k"]:
@@ -38,13 +42,7 @@ class TokenMask:
     @property
     def restore(self) -> Int[Tensor, "b n"]:
         """Place of every token in `order`."""
-        places = torch.arange(self.order.shape[1], device=self.order.device)
-        return torch.empty_like(self.order).scatter_(1, self.order, places.expand_as(self.order))
-
-    @property
-    def masked(self) -> Bool[Tensor, "b n"]:
-        """True for every token that is not visible."""
-        return self.restore >= self.num_kept
+        return _places(self.order)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +96,8 @@ def num_kept(total: int, share: float) -> int:
 
 def random_mask(noise: Float[Tensor, "b n"], *, ratio: float) -> TokenMask:
     """The tokens of the smallest noise are visible, in the order of their noise."""
-    return TokenMask(noise.argsort(dim=1, stable=True), num_kept(noise.shape[1], ratio))
+    order, count = noise.argsort(dim=1, stable=True), num_kept(noise.shape[1], ratio)
+    return TokenMask(order, count, _places(order) >= count)
 
 
 def time_frequency_mask(
@@ -112,7 +111,9 @@ def time_frequency_mask(
     """Tokens are visible where both their column and their row are; they keep their order.
 
     `published_order` repeats the defect of the published code above 999 tokens, which shows some
-    masked tokens and hides as many visible ones; below that number both are the same.
+    masked tokens and hides as many visible ones, and still counts the loss on those meant; below
+    that number both are the same. Equal sums then fall as PyTorch's unstable sort leaves them,
+    which may differ between platforms.
     """
     seen_time = _smallest(noise_time, num_kept(noise_time.shape[1], time))
     seen_frequency = _smallest(noise_frequency, num_kept(noise_frequency.shape[1], frequency))
@@ -120,7 +121,13 @@ def time_frequency_mask(
     count = num_kept(noise_time.shape[1], time) * num_kept(noise_frequency.shape[1], frequency)
     number = torch.arange(seen.shape[1], device=seen.device)
     offset = MASKED_OFFSET if published_order else seen.shape[1]
-    return TokenMask((number + offset * ~seen).argsort(dim=1, stable=True), count)
+    order = (number + offset * ~seen).argsort(dim=1, stable=not published_order)
+    return TokenMask(order, count, ~seen)
+
+
+def _places(order: Int[Tensor, "b n"]) -> Int[Tensor, "b n"]:
+    places = torch.arange(order.shape[1], device=order.device)
+    return torch.empty_like(order).scatter_(1, order, places.expand_as(order))
 
 
 def _smallest(noise: Float[Tensor, "b n"], count: int) -> Bool[Tensor, "b n"]:
