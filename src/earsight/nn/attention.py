@@ -69,7 +69,7 @@ class Feedforward(nn.Module):
         self.grow = nn.Linear(width, hidden)
         self.shrink = nn.Linear(hidden, width)
 
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+    def forward(self, x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
         """Every token by itself."""
         return self.shrink(functional.gelu(self.grow(x)))
 

@@ -70,7 +70,9 @@ def whole_starts(num_frames: int, size: int) -> list[int]:
     return [*range(0, last, max(1, size // 2)), last]
 
 
-def _bicubic(x: Float[Tensor, "b t m"], num_frames: int, num_bands: int) -> Float[Tensor, "b t m"]:
+def _bicubic(
+    x: Float[Tensor, "b t m"], num_frames: int, num_bands: int
+) -> Float[Tensor, "b t2 m2"]:
     large = functional.interpolate(
         rearrange(x, "b t m -> b 1 t m"),
         (num_frames, num_bands),
