@@ -39,7 +39,8 @@ def match_loss(predicted: Float[Tensor, "b n v"], target: Float[Tensor, "b n v"]
     target, not over targets. The accuracy picks, for each prediction, the target that gives it the
     largest share.
     """
-    scores = target.detach().float() @ predicted.float().mT  # (b, target, prediction)
+    with torch.autocast(predicted.device.type, enabled=False):
+        scores = target.detach().float() @ predicted.float().mT  # (b, target, prediction)
     logarithms = functional.log_softmax(scores, dim=-1)
     loss = -logarithms.diagonal(dim1=1, dim2=2).mean()
     own = torch.arange(scores.shape[1], device=scores.device)
