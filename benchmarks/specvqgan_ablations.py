@@ -24,8 +24,8 @@ import torch
 from earsight.data.prepared import PreparedCorpus
 from earsight.data.prepared_layout import feature_path, save_array
 
-CODEBOOK_STEPS = 600
-TRANSFORMER_STEPS = 1200
+CODEBOOK_STEPS = 400
+TRANSFORMER_STEPS = 1000
 NUM_FEATURES = {"0": 0, "1": 1, "5": 5, "all": None}
 TOP = (16, 64, 128, 256, 512)
 LOSSES: Mapping[str, tuple[str, ...]] = {

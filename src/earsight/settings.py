@@ -98,6 +98,8 @@ def _value(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
     if is_dataclass(hint):
         return _build(hint, value, where + ".", problems)
     if origin is Literal:
+        if value is None and "none" in arguments:
+            value = "none"  # as text after FIELD= it reads like the absence of a value
         if value not in arguments:
             problems.append(
                 f"{where}: expected one of {', '.join(map(str, arguments))}, got {value!r}"

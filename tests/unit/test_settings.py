@@ -21,7 +21,7 @@ class Recipe:
     name: str
     rate: Rate = Rate()
     sizes: tuple[int, ...] = (1, 2)
-    norm: Literal["group", "layer"] = "group"
+    norm: Literal["group", "layer", "none"] = "group"
     limit: int | None = None
 
 
@@ -40,7 +40,7 @@ def test_all_problems_are_named_at_once() -> None:
         "nam: unknown field, did you mean name?",
         "name: missing",
         "rate.start: expected float, got 'x'",
-        "norm: expected one of group, layer, got 'batch'",
+        "norm: expected one of group, layer, none, got 'batch'",
         "limit: expected int, got True",
     ):
         assert part in str(error.value)
@@ -52,6 +52,7 @@ def test_overrides_are_parsed_by_type() -> None:
     )
     assert recipe == Recipe(name="7x", rate=Rate(start=2.0), sizes=(5, 6), norm="layer", limit=3)
     assert override(recipe, ["limit=none"]).limit is None
+    assert override(recipe, ["norm=none"]).norm == "none"
     with pytest.raises(ConfigError, match=r"no field 'rate.stepz'.*nearest: steps"):
         override(recipe, ["rate.stepz=1"])
     with pytest.raises(ConfigError, match="not FIELD=VALUE"):

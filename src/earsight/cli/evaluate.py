@@ -76,7 +76,7 @@ def _foley_arguments(parser: argparse.ArgumentParser) -> None:
 def _codebook_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="corpus, or folder of sounds")
     parser.add_argument("--model", default="bundled")
-    parser.add_argument("--split", choices=("train", "valid", "test"), default="test")
+    parser.add_argument("--split", choices=("train", "valid", "test", "all"), default="test")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N clips only")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -27,11 +28,11 @@ def evaluate_codebook(
     output: Path,
     judge: Judge | None,
     *,
-    split: Split = "test",
+    split: Split | Literal["all"] = "test",
     limit: int | None = None,
     device: str = "cpu",
 ) -> Card:
-    """Reconstruct a split of a corpus, or every sound of a folder; write card and page.
+    """Reconstruct a split of a corpus, or all of it, or every sound of a folder; write a card.
 
     Raises InputError for folders without clips and models without a codebook.
     """
@@ -72,8 +73,13 @@ def evaluate_codebook(
     return card
 
 
-def corpus_or_folder(data: Path, split: Split) -> tuple[str, Sequence[Spectrogram]]:
-    """Clips of a corpus's split, or of a folder that is none. Raises InputError for neither."""
+def corpus_or_folder(
+    data: Path, split: Split | Literal["all"]
+) -> tuple[str, Sequence[Spectrogram]]:
+    """Clips of a corpus's split or of all, or of a folder that is none.
+
+    Raises InputError for neither.
+    """
     try:
         corpus = open_corpus(data)
     except InputError as refusal:
@@ -82,7 +88,8 @@ def corpus_or_folder(data: Path, split: Split) -> tuple[str, Sequence[Spectrogra
         except InputError as error:
             raise InputError(f"{refusal}; and as a folder of sounds: {error}") from error
         return data.name, folder_mels(sounds)
-    records = corpus.records(split)
+    splits = SPLITS if split == "all" else (split,)
+    records = [record for name in splits for record in corpus.records(name)]
     if not records:
         sizes = ", ".join(f"{name} {len(corpus.records(name))}" for name in SPLITS)
         raise InputError(f"{corpus.name} has no clips in its {split} split ({sizes})")

@@ -54,7 +54,8 @@ def draw(engine: TokenEngine | GuidedEngine, condition: Condition) -> Tensor:
 def test_scores_move_away_from_those_without_a_condition(
     model: TokenGPT, condition: Condition
 ) -> None:
-    assert condition.features is not None and condition.classes is not None
+    assert condition.features is not None
+    assert condition.classes is not None
     engine = GuidedEngine(TokenEngine(model), 2.5)
     given = torch.tensor([[3, 4], [5, 6]])
     after = torch.tensor([7, 8])
