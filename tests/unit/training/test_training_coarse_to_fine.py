@@ -117,6 +117,14 @@ def test_weights_go_over_and_only_what_depends_on_the_size_changes() -> None:
     named = {"kernel": "patches.weight", "positions": "positions", "kernel_rule": "bilinear"}
     same = carried_over(entries, before=before, after=before, **named)
     assert all(same[name] is value for name, value in entries.items())
+    coarser = PatchPlan(patch=(4, 16), grid=(2, 2))
+    smooth, plain = (
+        carried_over(entries, before=before, after=coarser, antialias_positions=on, **named)
+        for on in (True, False)
+    )
+    assert not torch.allclose(smooth["positions"], plain["positions"], atol=1e-3)
+    shrunk = carried_over(entries, before=before, after=coarser, **named)["positions"]
+    torch.testing.assert_close(shrunk, smooth["positions"], atol=0, rtol=0)
     with pytest.raises(WeightsError, match=r"patches \(4, 16\), expected \(4, 4\)"):
         carried_over(entries, before=after, after=before, **named)
     with pytest.raises(WeightsError, match="expected positions among 1"):

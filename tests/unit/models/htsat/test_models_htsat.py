@@ -211,6 +211,7 @@ def test_weights_go_from_a_small_picture_to_a_large_one() -> None:
     ramp = torch.arange(49.0).reshape(7, 7)[:, :1].expand(7, 7).reshape(49, 1)
     grown = resize_bias(ramp, window=8).reshape(15, 15)
     assert grown[0, 0] == 0
+    assert grown[1, 0] == pytest.approx(1.4, abs=1e-5)  # corners are not aligned
     assert grown[7, 3] == pytest.approx(21, abs=1e-5)  # the middle stays the middle
     assert grown[14, 14] == 42
 
