@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from earsight.checkpoints.blank import on_meta
 from earsight.checkpoints.convert import convert
 from earsight.checkpoints.keymap import untranslate
 from earsight.checkpoints.native import read_folder
@@ -20,6 +21,9 @@ from earsight.models.audiomae.config import (
     EncoderConfig,
     MaskedAutoencoderConfig,
     hybrid_decoder,
+    vit_base,
+    vit_large,
+    vit_small,
 )
 from earsight.models.audiomae.groups import layer_decay_groups, pretraining_groups
 from earsight.models.audiomae.masking import Masking, fine_tuning, num_kept
@@ -81,6 +85,7 @@ def test_masks_hide_whole_columns_and_rows_or_any_tokens() -> None:
     seen = ~mask.masked.reshape(2, 64, 8)
     assert (seen.any(2).sum(1).tolist(), seen.any(1).sum(1).tolist()) == ([19, 19], [5, 5])
     assert (mask.kept.diff(dim=1) > 0).all()  # visible tokens keep their order
+    assert not mask.masked.gather(1, mask.kept).any()
     only_time = Masking(kind="time_frequency", time=0.5, frequency=0.0).draw(
         (8, 4), batch=1, rng=drawn()
     )
@@ -156,6 +161,8 @@ def test_masked_values_change_no_prediction_and_hidden_tokens_are_not_computed()
     torch.testing.assert_close(after, before, atol=0, rtol=0)
     with pytest.raises(InputError, match="mask has 64 tokens, the spectrogram 32"):
         own(fbank(64), mask)
+    with pytest.raises(InputError, match="mask has 64 tokens, the spectrogram 32"):
+        tagger()(fbank(64), mask)
     with pytest.raises(InputError, match="15 frames, one patch needs 16"):
         tagger()(fbank(15))
 
@@ -257,6 +264,14 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     torch.save({"model": untranslate(tagger().state_dict(), TAGGER_KEYS)}, source)
     with pytest.raises(WeightsError, match=r"decoder_embed\.weight"):
         convert(source, find("audiomae-pretrained"), tmp_path / "out")
+
+
+def test_published_sizes_have_the_published_numbers_of_parameters() -> None:
+    for encoder, millions in ((vit_small(), 21.60), (vit_base(), 85.659407), (vit_large(), 303.12)):
+        config = AudioTaggerConfig(encoder=encoder)
+        network = on_meta(lambda config=config: AudioTagger(config))
+        total = sum(parameter.numel() for parameter in network.parameters())
+        assert total / 1e6 == pytest.approx(millions, abs=1e-9 if encoder == vit_base() else 5e-3)
 
 
 def test_sizes_that_make_no_network_are_refused() -> None:
