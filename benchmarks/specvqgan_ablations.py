@@ -28,6 +28,7 @@ CODEBOOK_STEPS = 400
 TRANSFORMER_STEPS = 1000
 NUM_FEATURES = {"0": 0, "1": 1, "5": 5, "all": None}
 TOP = (16, 64, 128, 256, 512)
+LIMIT = ("--limit", 200)  # test clips
 LOSSES: Mapping[str, tuple[str, ...]] = {
     "L1": ("weights.adversarial=0", "weights.perceptual=0", "distance.kind=none"),
     "L1, GAN": ("weights.perceptual=0", "distance.kind=none"),
@@ -69,7 +70,7 @@ def judged(work: Path, output: Path, model: Path, *words: object) -> dict[str, f
     if not (output / "card.json").is_file():
         earsight(
             *("evaluate", "specvqgan", "--data", work / "room", "--model", model),
-            *("--judge", work / "model", "--output", output, *words),
+            *("--judge", work / "model", "--output", output, *LIMIT, *words),
         )
     return scores(json.loads((output / "card.json").read_text()))
 
@@ -99,7 +100,7 @@ def losses(work: Path) -> dict[str, Any]:
         if not (run / "judged" / "card.json").is_file():
             earsight(
                 *("evaluate", "codebook", "--data", work / "room", "--model", run / "model"),
-                *("--judge", work / "model", "--output", run / "judged"),
+                *("--judge", work / "model", "--output", run / "judged", *LIMIT),
             )
         found[name] = scores(json.loads((run / "judged" / "card.json").read_text()))
     return found
@@ -165,11 +166,11 @@ def features(work: Path) -> dict[str, Any]:
             )
         asked = ("--model", joined, "--data", room, "--vocoder", "griffin-lim")
         if not (run / "timed" / "card.json").is_file():
-            words = ("--judge", work / "model", "--output", run / "timed")
+            words = ("--judge", work / "model", "--output", run / "timed", *LIMIT)
             earsight("evaluate", "foley_room", *asked, *words)
         if not (run / "judged" / "card.json").is_file():
             shutil.copytree(run / "timed" / "samples", run / "judged" / "samples")
-            words = ("--judge", work / "model", "--output", run / "judged")
+            words = ("--judge", work / "model", "--output", run / "judged", *LIMIT)
             earsight("evaluate", "specvqgan", *asked, *words)
         timed = scores(json.loads((run / "timed" / "card.json").read_text()))
         found[name] = scores(json.loads((run / "judged" / "card.json").read_text()))

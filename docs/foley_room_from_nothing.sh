@@ -61,11 +61,12 @@ earsight weights join --output "$work/model" --overwrite \
     --transformer "$work/specvqgan_transformer/model" \
     --vocoder "$work/specvqgan_melgan/model" \
     --sight "$work/foley_sight/model" \
-    --judge "$work/specvqgan_melception/model" \
-    --ranker "$work/specvqgan_vggishish/model"
+    --judge "$work/specvqgan_vggishish/model" \
+    --ranker "$work/specvqgan_melception/model" \
+    --top-p 0.95 --guidance 2
 
 step "judge"
 earsight evaluate foley_room --data "$work/room" --model "$work/model" --judge "$work/model" \
-    --workers "$workers" --output "$work/judged"
+    --rank 4 --workers "$workers" --output "$work/judged"
 earsight evaluate specvqgan --data "$work/room" --model "$work/model" --judge "$work/model" \
     --workers "$workers" --output "$work/distances"

@@ -155,7 +155,10 @@ def test_the_foley_room_with_controls(
     assert scores["offscreen_recall.model"]["value"] is None
     assert {name.partition(".")[2] for name in scores} == {
         "model", "no_picture", "random_training", "shuffled", "truth",
+        "over_no_picture", "over_random_training",
     }  # fmt: skip
+    margin = scores["onset_f.model"]["value"] - scores["onset_f.random_training"]["value"]
+    assert scores["onset_f.over_random_training"]["value"] == pytest.approx(margin)
     for name in ("pairs.png", "onset_f.png", "report.html", "details.json"):
         assert (tmp_path / name).is_file()
 

@@ -41,6 +41,10 @@ MEASURES: Mapping[str, str] = {
     "offscreen_recall": "share of events of invisible sources that are heard within 50 ms",
 }
 
+MODEL = "model"
+CONTROLS = ("no_picture", "random_training")
+"""What the model is compared with: itself without the picture, a real sound of the right class."""
+
 Sounds = Callable[[ClipRecord], Sequence[Float[Tensor, " s"]]]
 """A system: the sounds at 22050 Hz that it gives a clip. Raises EarsightError for none."""
 
@@ -78,14 +82,30 @@ class FoleyResult:
     skipped: tuple[LeftOut, ...]
 
     def scores(self) -> dict[str, Score]:
-        """`measure.system` to mean and standard error over clips."""
-        return {
+        """`measure.system` to mean and standard error over clips.
+
+        `measure.over_control` is the mean difference, clip by clip, of the model and a control.
+        """
+        found = {
             f"{measure}.{system}": mean_score(
                 by_measure.get(measure, {}).values(), MEASURES[measure]
             )
             for measure in MEASURES
             for system, by_measure in self.values.items()
         }
+        for control in CONTROLS:
+            if control in self.values and MODEL in self.values:
+                found |= {
+                    f"{measure}.over_{control}": self._margin(measure, control)
+                    for measure in MEASURES
+                }
+        return found
+
+    def _margin(self, measure: str, control: str) -> Score:
+        own = self.values[MODEL].get(measure, {})
+        other = self.values[control].get(measure, {})
+        what = f"{MODEL} minus {control}, clip by clip: {MEASURES[measure]}"
+        return mean_score((own[clip] - other[clip] for clip in own if clip in other), what)
 
     def by_class(self) -> dict[str, dict[str, dict[str, Score]]]:
         """The same per class: class, then system, then measure; only what applies."""

@@ -38,7 +38,12 @@ from earsight.evaluate.specvqgan_table import (
     set_digest,
     spread_over_classes,
 )
-from earsight.evaluate.workers import Generated, GenerationJob, generate_all
+from earsight.evaluate.workers import (
+    Generated,
+    GenerationJob,
+    generate_all,
+    refuse_own_ranker,
+)
 from earsight.files import write_json
 from earsight.frontends.specvqgan_mel import MEL_RATE_HZ
 from earsight.generate.sound_class import SoundClassifier
@@ -63,6 +68,8 @@ def evaluate_foley_room(
 
     None in every process of a world but the first. Raises InputError for clips without truth.
     """
+    if judge is not None:
+        refuse_own_ranker(job, judge.sha256)
     corpus = open_corpus(job.data, only_present=job.only_present)
     clips = [TrueClip(r, read_truth_of(r)) for r in wanted_records(corpus, job.settings)]
     blind = replace(

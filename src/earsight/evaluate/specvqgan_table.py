@@ -24,7 +24,7 @@ from earsight.evaluate.specvqgan_generation import (
     generation_scores,
     unique_real,
 )
-from earsight.evaluate.workers import GenerationJob, generate_all
+from earsight.evaluate.workers import GenerationJob, generate_all, refuse_own_ranker
 from earsight.frontends.specvqgan_mel import MODEL_FRAMES
 from earsight.training.distributed import ALONE, World
 
@@ -44,6 +44,7 @@ def evaluate_model(
 
     None in every process of a world but the first. Raises InputError as its parts do.
     """
+    refuse_own_ranker(job, judge.name.sha256)
     made = generate_all(job, workers=workers, world=world, on_sample=on_sample)
     if not world.is_first:
         return None

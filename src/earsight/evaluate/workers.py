@@ -27,6 +27,7 @@ from earsight.evaluate.generation import (
     wanted_records,
 )
 from earsight.files import write_json
+from earsight.generate.bundles import open_bundle
 from earsight.generate.conditions import VisualKind
 from earsight.generate.load import load_pipeline
 from earsight.generate.video_to_sound import VideoToSound
@@ -56,6 +57,18 @@ class GenerationJob:
             precision=self.precision,
             vocoder=self.vocoder,
             visual=self.visual,
+        )
+
+
+def refuse_own_ranker(job: GenerationJob, judge_sha256: str) -> None:
+    """Raise InputError where the judge is the very network that chooses among the candidates."""
+    if job.settings.num_candidates == 1:
+        return
+    ranker = open_bundle(job.model).parts.get("ranker")
+    if ranker is not None and ranker.sha256 == judge_sha256:
+        raise InputError(
+            "the judge is the network that chooses among the candidates, which would flatter them: "
+            "give another --judge, or leave --rank out"
         )
 
 

@@ -26,7 +26,8 @@ TABLE_SHA256 = "4016367a9dbcbce5785fe564ac2ad5bc32e038d8f220d2fb176efd76f75c32f1
 PRE_EMPHASIS = 0.97
 ENERGY_FLOOR = torch.finfo(torch.float32).eps  # Kaldi's: silence is ln of it, -15.9424
 PADDING = 0.0  # log energy of missing frames as published: above silence, +0.467 on AudioSet
-FRAMES_PER_PASS = 1024  # on a CPU, so that what lies between two steps stays in its cache
+FRAMES_PER_PASS = 512  # on a CPU, so that what lies between two steps stays in its cache
+BINS_PER_BLOCK = 32  # filters of neighbouring bins are neighbours: most of the matrix is zero
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,20 +81,13 @@ def log_fbank(
     """Natural log of mel power, a row a frame; 10 s at 16 kHz give 998 rows of 128.
 
     Frames hang over no edge. Published band 3 holds no frequency bin and is always -15.9424.
-    Raises InputError for less than one frame.
+    Gradients do not pass. Raises InputError for less than one frame.
     """
-    if wave.shape[1] < settings.window_samples:
-        raise InputError(
-            f"wave has {wave.shape[1]} samples, one frame needs {settings.window_samples} at "
-            f"{settings.rate_hz} Hz: use a longer clip"
-        )
-    wave = wave.float()
-    if settings.remove_clip_mean:
-        wave = wave - wave.mean(dim=1, keepdim=True)
-    per_frame = settings.num_frames(wave.shape[1])
-    at_once = max(1, FRAMES_PER_PASS // per_frame) if wave.device.type == "cpu" else len(wave)
-    starts = range(0, len(wave), at_once)
-    return torch.cat([_log_fbank(wave[first : first + at_once], settings) for first in starts])
+    _check(wave.shape[1], settings)
+    num_frames = settings.num_frames(wave.shape[1])
+    result = torch.empty(len(wave), num_frames, settings.num_mels, device=wave.device)
+    _write(result, wave, settings)
+    return result
 
 
 def pad_or_crop(fbank: Float[Tensor, "b t m"], *, num_frames: int) -> Float[Tensor, "b u m"]:
@@ -121,46 +115,134 @@ def network_input(
     settings: FbankSettings = PUBLISHED,
 ) -> Float[Tensor, "b u m"]:
     """`log_fbank` of waves, padded or cropped at their ends to the published length, normalised."""
-    fbank = pad_or_crop(log_fbank(wave, settings=settings), num_frames=statistics.num_frames)
-    return normalise(fbank, statistics)
+    _check(wave.shape[1], settings)
+    size = (len(wave), statistics.num_frames, settings.num_mels)
+    result = torch.full(size, PADDING, device=wave.device)
+    _write(result[:, : settings.num_frames(wave.shape[1])], wave, settings)
+    return result.sub_(statistics.mean).div_(2 * statistics.spread)
 
 
 @cache
 def window(settings: FbankSettings, device: torch.device) -> Float[Tensor, " w"]:
     """Symmetric Hann window with zeros behind it up to the FFT's length."""
-    size = settings.window_samples
-    if size == PUBLISHED.window_samples:
-        hann = load_table(TABLE, sha256=TABLE_SHA256)["window"].to(device)
-    else:
-        hann = torch.hann_window(size, periodic=False, dtype=torch.float64).float().to(device)
-    return functional.pad(hann, (0, settings.fft_samples - size))
+    with torch.inference_mode(False):  # kept, so that gradients may pass after a prediction
+        size = settings.window_samples
+        if size == PUBLISHED.window_samples:
+            hann = load_table(TABLE, sha256=TABLE_SHA256)["window"].to(device)
+        else:
+            hann = torch.hann_window(size, periodic=False, dtype=torch.float64).float().to(device)
+        return functional.pad(hann, (0, settings.fft_samples - size))
 
 
 @cache
 def mel_filters(settings: FbankSettings, device: torch.device) -> Float[Tensor, "f m"]:
-    """Triangles that are straight in mel, a column a band; the highest frequency has no weight."""
-    if replace(settings, hop_samples=1, remove_clip_mean=True) == replace(PUBLISHED, hop_samples=1):
-        return load_table(TABLE, sha256=TABLE_SHA256)["filters"].to(device)
-    filters = htk_filters(
-        rate_hz=settings.rate_hz,
-        fft_samples=settings.fft_samples,
-        num_mels=settings.num_mels,
-        low_hz=settings.low_hz,
-        high_hz=settings.high_hz,
-        straight_in="mel",
-    )
-    return filters.float()[:, :-1].T.contiguous().to(device)
+    """Triangles that are straight in mel, a column a band; the highest frequency is left out."""
+    with torch.inference_mode(False):
+        same = replace(settings, hop_samples=PUBLISHED.hop_samples, remove_clip_mean=True)
+        if same == PUBLISHED:
+            return load_table(TABLE, sha256=TABLE_SHA256)["filters"].to(device)
+        filters = htk_filters(
+            rate_hz=settings.rate_hz,
+            fft_samples=settings.fft_samples,
+            num_mels=settings.num_mels,
+            low_hz=settings.low_hz,
+            high_hz=settings.high_hz,
+            straight_in="mel",
+        )
+        return filters.float()[:, :-1].T.contiguous().to(device)
 
 
-def _log_fbank(wave: Float[Tensor, "b s"], settings: FbankSettings) -> Float[Tensor, "b t m"]:
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The filters that reach into some neighbouring bins; a bin has a real and an imaginary row."""
+
+    rows: slice
+    bands: slice
+    weights: Float[Tensor, "r n"]
+
+
+@cache
+def _blocks(settings: FbankSettings, device: torch.device) -> tuple[_Block, ...]:
+    filters = mel_filters(settings, device)
+    blocks: list[_Block] = []
+    for first in range(0, len(filters), BINS_PER_BLOCK):
+        part = filters[first : first + BINS_PER_BLOCK]
+        reached = part.any(dim=0).nonzero().flatten().tolist()
+        if reached:
+            bands = slice(reached[0], reached[-1] + 1)
+            rows = slice(2 * first, 2 * (first + len(part)))
+            blocks.append(_Block(rows, bands, part[:, bands].repeat_interleave(2, dim=0)))
+    return tuple(blocks)
+
+
+def _check(num_samples: int, settings: FbankSettings) -> None:
+    if num_samples < settings.window_samples:
+        raise InputError(
+            f"wave has {num_samples} samples, one frame needs {settings.window_samples} at "
+            f"{settings.rate_hz} Hz: use a longer clip"
+        )
+
+
+@torch.no_grad()
+def _write(
+    result: Float[Tensor, "b t m"], wave: Float[Tensor, "b s"], settings: FbankSettings
+) -> None:
+    """Put the first frames' log energies into `result`, a few hundred frames at a time on a CPU."""
+    num_frames = result.shape[1]
+    per_pass = FRAMES_PER_PASS if wave.device.type == "cpu" else max(1, num_frames * len(wave))
+    clips = min(max(1, per_pass // num_frames), len(wave))
+    passes = -(-num_frames // per_pass)
+    at_once = -(-num_frames // passes)
+    scratch = _Scratch(clips * at_once, settings, wave.device)
+    for clip in range(0, len(wave), clips):
+        frames, offsets = _frames(wave[clip : clip + clips], settings)
+        rows = result[clip : clip + clips]
+        for first in range(0, num_frames, at_once):
+            part = slice(first, min(first + at_once, num_frames))
+            scratch.write(rows[:, part], frames[:, part], offsets[:, part])
+
+
+def _frames(
+    wave: Float[Tensor, "b s"], settings: FbankSettings
+) -> tuple[Float[Tensor, "b t w"], Float[Tensor, "b t 1"]]:
+    """Frames after pre-emphasis, and what is left to subtract from each.
+
+    Kaldi subtracts a frame's mean before pre-emphasis; as both are linear, the wave is emphasised
+    once for all frames and (1 - 0.97) of the mean is subtracted then. The first sample of a frame,
+    which has another predecessor, meets a window of 0.
+    """
+    wave = wave.float()
+    if settings.remove_clip_mean:
+        wave = wave - wave.mean(dim=1, keepdim=True)
     size, hop, padded = settings.window_samples, settings.hop_samples, settings.fft_samples
-    # Kaldi subtracts a frame's mean before pre-emphasis; as both are linear, the wave is emphasised
-    # once for all frames and (1 - 0.97) of the mean is subtracted then. The first sample of a
-    # frame, which has another predecessor, meets a window of 0.
     means = wave.unfold(1, size, hop).mean(dim=-1, keepdim=True)
     emphasised = functional.pad(wave[:, 1:] - PRE_EMPHASIS * wave[:, :-1], (1, padded - size))
-    frames = emphasised.unfold(1, padded, hop) - (1 - PRE_EMPHASIS) * means
-    spectrum = cast(Tensor, torch.fft.rfft(frames * window(settings, wave.device)))
-    power = spectrum.real.square() + spectrum.imag.square()
-    energies = power[..., :-1] @ mel_filters(settings, wave.device)
-    return energies.clamp(min=ENERGY_FLOOR).log()
+    return emphasised.unfold(1, padded, hop), (1 - PRE_EMPHASIS) * means
+
+
+class _Scratch:
+    """Memory for one pass over frames, which all passes use: fresh memory would cost more time."""
+
+    def __init__(self, num_frames: int, settings: FbankSettings, device: torch.device) -> None:
+        self.window = window(settings, device)
+        self.blocks = _blocks(settings, device)
+        self.frames = torch.empty(num_frames, settings.fft_samples, device=device)
+        self.energies = torch.empty(num_frames, settings.num_mels, device=device)
+
+    def write(
+        self,
+        result: Float[Tensor, "b t m"],
+        frames: Float[Tensor, "b t w"],
+        offsets: Float[Tensor, "b t 1"],
+    ) -> None:
+        """Log mel power of frames without window, into `result`."""
+        shape = result.shape[:2]
+        count = shape.numel()
+        ready = self.frames[:count]
+        torch.sub(frames, offsets, out=ready.view(*shape, -1))
+        spectrum = cast(Tensor, torch.fft.rfft(ready.mul_(self.window)))
+        power = torch.view_as_real(spectrum).square_().flatten(1)  # (frames, 2 f)
+        energies = self.energies[:count].zero_()
+        for block in self.blocks:
+            energies[:, block.bands].addmm_(power[:, block.rows], block.weights)
+        torch.log(energies.clamp_(min=ENERGY_FLOOR).view(*shape, -1), out=result)

@@ -17,15 +17,19 @@ from earsight.files import file_digest, write_json
 from earsight.generate.logits import SamplingConfig
 from earsight.settings import to_plain
 
-FAMILIES = {
-    "codebook": "mel_vqgan",
-    "transformer": "token_gpt",
-    "vocoder": "melgan",
-    "sight": "sight",
-    "judge": "melception",
-    "ranker": "vggishish",
+CLASSIFIERS = ("melception", "vggishish")
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "codebook": ("mel_vqgan",),
+    "transformer": ("token_gpt",),
+    "vocoder": ("melgan",),
+    "sight": ("sight",),
+    "judge": CLASSIFIERS,
+    "ranker": CLASSIFIERS,
 }
-"""Parts of a model folder, and the family of network that each is."""
+"""Parts of a model folder, and the families of network that each may be.
+
+The ranker helps to choose among candidates; what a model is worth, another network has to judge.
+"""
 NEEDED = ("codebook",)
 
 
@@ -70,9 +74,9 @@ def join_models(
 
 def _refuse_misfits(parts: Mapping[str, NativeFolder]) -> None:
     problems = [
-        f"{name} is a {part.family} network, expected {FAMILIES[name]}"
+        f"{name} is a {part.family} network, expected {' or '.join(FAMILIES[name])}"
         for name, part in parts.items()
-        if part.family != FAMILIES[name]
+        if part.family not in FAMILIES[name]
     ]
     codebook = parts["codebook"].config
     if "transformer" in parts:

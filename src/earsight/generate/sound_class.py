@@ -137,10 +137,17 @@ class SoundClassifier:
 def open_sound_classifier(source: str | Path, *, device: str = "cpu") -> SoundClassifier:
     """Open a Melception or VGGish-ish: a model folder, a part of one, or converted weights by name.
 
+    Of a model's networks the one that is kept as its judge is taken, else a Melception.
     Raises InputError where there is neither, WeightsError for weights that do not fit.
     """
     bundle, target = open_bundle(source), torch.device(device)
-    parts = [part for family in FAMILIES for part in bundle.parts.values() if part.family == family]
+    named = [part for name, part in bundle.parts.items() if name == "judge"]
+    parts = [
+        part
+        for family in FAMILIES
+        for part in named or bundle.parts.values()
+        if part.family == family
+    ]
     if not parts:
         raise InputError(
             f"{source} holds {', '.join(bundle.parts)} and no sound classifier: give a Melception "
