@@ -59,6 +59,16 @@ def test_a_published_file_becomes_a_folder_that_runs(tmp_path: Path, layout: str
     torch.testing.assert_close(again(mel).logits, own(mel).logits, atol=0, rtol=0)
 
 
+def test_the_hub_holds_query_key_and_value_apart() -> None:
+    own = network()
+    entries = untranslate(own.state_dict(), HUB_KEYS)
+    stacked = own.encoder.blocks[1].attention.qkv.weight
+    for place, name in enumerate(("query", "key", "value")):
+        path = "audio_spectrogram_transformer.encoder.layer.1.attention.attention"
+        part = stacked[64 * place : 64 * (place + 1)]
+        assert torch.equal(entries[f"{path}.{name}.weight"], part)
+
+
 def test_the_file_is_named_without_the_request_behind_it() -> None:
     assert find("ast-stride12-4467").file_name == "audioset_12_12_0.4467.pth"
 
