@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from earsight.data.corpus import Split
 from earsight.data.prepared import PreparedCorpus
-from earsight.data.prepared_layout import feature_path, save_array
+from earsight.data.prepared_layout import feature_path, save_array, write_manifest
 
 CODEBOOK_STEPS = 400
 TRANSFORMER_STEPS = 1000
@@ -127,10 +128,15 @@ def seen_in_part(work: Path, folder: Path, number: int | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     room = (work / "room").resolve()
     for path in room.iterdir():
-        if path.name not in ("features", "COMPLETE") and not (folder / path.name).exists():
+        if (
+            path.name not in ("features", "manifest.jsonl", "COMPLETE")
+            and not (folder / path.name).exists()
+        ):
             (folder / path.name).symlink_to(path)
     corpus = PreparedCorpus(room)
-    for split in ("train", "valid", "test"):
+    splits: tuple[Split, ...] = ("train", "valid", "test")
+    write_manifest(folder, [record for split in splits for record in corpus.records(split)])
+    for split in splits:
         for record in corpus.records(split):
             rows = corpus.features(record, "sight").numpy()
             place = feature_path(folder, "sight", record.id)

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -133,7 +133,8 @@ def _train(module: "ModuleType", recipe: Any, args: argparse.Namespace) -> None:
     with StopRequest().on_signals() as stop, join_world(args.device) as world:
         board = board_installed() and not args.no_tensorboard
         run_dir = RunDir(args.run, keep=args.keep, tensorboard=board, world=world, stop=stop)
-        corpora = open_corpora(args.data, run_dir)
+        wanted = getattr(module, "preparation", None)
+        corpora = open_corpora(args.data, run_dir, {} if wanted is None else wanted(recipe))
         with _followed(run_dir, getattr(recipe, "num_steps", None)):
             module.train(recipe, run_dir, corpora=corpora, world=world, resume=args.resume)
         if world.is_first:
@@ -155,8 +156,13 @@ def _tell_end(run: Path) -> None:
             tell(f"wrote {run / name}")
 
 
-def open_corpora(folders: Sequence[Path], run_dir: "RunDir") -> "list[Corpus]":
-    """Corpora of folders; folders of media are prepared into RUN/data first, by one process."""
+def open_corpora(
+    folders: Sequence[Path], run_dir: "RunDir", options: Mapping[str, Any]
+) -> "list[Corpus]":
+    """Corpora of folders; folders of media are prepared into RUN/data first, by one process.
+
+    `options` of `prepare_corpus` are what the recipe needs of them.
+    """
     from earsight.data.open_corpus import open_corpus
     from earsight.data.prepared import is_prepared
     from earsight.errors import InputError
@@ -168,11 +174,11 @@ def open_corpora(folders: Sequence[Path], run_dir: "RunDir") -> "list[Corpus]":
         except InputError:
             if not folder.is_dir() or is_prepared(folder):
                 raise
-            corpora.append(open_corpus(_prepare(folder, run_dir, place)))
+            corpora.append(open_corpus(_prepare(folder, run_dir, place, options)))
     return corpora
 
 
-def _prepare(folder: Path, run_dir: "RunDir", place: int) -> Path:
+def _prepare(folder: Path, run_dir: "RunDir", place: int, options: Mapping[str, Any]) -> Path:
     from earsight.prepare.corpus import prepare_corpus
 
     target = run_dir.path / "data" / f"{place}_{folder.name}"
@@ -180,7 +186,7 @@ def _prepare(folder: Path, run_dir: "RunDir", place: int) -> Path:
     if run_dir.world.is_first:
         tell(f"preparing {folder} into {target}")
         try:
-            done = prepare_corpus(folder, target)
+            done = prepare_corpus(folder, target, **options)
             tell(f"{done.num_made + done.num_kept} clips, {len(done.skipped)} skipped")
         except Exception as error:  # told to the processes that wait, then raised
             failure = error

@@ -8,7 +8,7 @@ that lie in none have no label. A table (.csv with a header) has a column `path`
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ def folder_source(folder: Path, rule: SplitRule) -> Source:
     Raises InputError where there is none.
     """
     clips: list[SourceClip] = []
+    names: list[str] = []
     has_splits = _named_by_splits(folder)
     for path in _media(folder):
         parts = path.relative_to(folder).parts[:-1]
@@ -39,6 +40,7 @@ def folder_source(folder: Path, rule: SplitRule) -> Source:
         if has_splits and parts:
             split, parts = SPLIT_NAMES.get(parts[0].lower()), parts[1:]
         name = path.relative_to(folder).as_posix()
+        names.append(name)
         clips.append(
             SourceClip(
                 id=clean_id(name.removesuffix(path.suffix)),
@@ -52,6 +54,8 @@ def folder_source(folder: Path, rule: SplitRule) -> Source:
         raise InputError(
             f"{folder} holds no video and no sound: expected files such as {folder}/rain/one.mp4"
         )
+    if not has_splits:
+        clips = _with_held_out(clips, names, rule)
     return _source(folder.absolute().name, clips, "sub-folders", rule, has_splits=has_splits)
 
 
@@ -79,7 +83,21 @@ def table_source(table: Path, rule: SplitRule) -> Source:
         listed = "; ".join(problems[:_LISTED]) or "it has no rows"
         raise InputError(f"{table}: {len(problems)} rows do not fit: {listed}")
     has_splits = "split" in columns
+    if not has_splits:
+        names = [Path(str(row["path"]).strip()).as_posix() for row in rows]
+        clips = _with_held_out(clips, names, rule)
     return _source(table.stem, clips, "the table", rule, has_splits=has_splits)
+
+
+def _with_held_out(
+    clips: list[SourceClip], names: Sequence[str], rule: SplitRule
+) -> list[SourceClip]:
+    """The clips, more of them to validate by where chance left too few; `names` of their files."""
+    moved = rule.next_in_line([(name, clip.split) for name, clip in zip(names, clips, strict=True)])
+    return [
+        replace(clip, split="valid") if name in moved else clip
+        for name, clip in zip(names, clips, strict=True)
+    ]
 
 
 def _row(row: Mapping[str, str | None], folder: Path, rule: SplitRule) -> SourceClip:

@@ -64,12 +64,16 @@ class Source:
     published: Mapping[Split, int] = field(default_factory=dict[Split, int])
 
 
+FEWEST_VALID, SMALL = 2, 6
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitRule:
     """Shares of the clips that are held out, where the corpus does not say which.
 
     A clip's split depends on `seed` and the name of its file alone: adding clips moves no other,
-    and all parts of one file fall into one split.
+    and all parts of one file fall into one split. Only where chance left fewer than
+    `FEWEST_VALID` clips of SMALL or more to validate by, the files next in line are taken too.
     """
 
     valid: float = 0.1
@@ -86,11 +90,29 @@ class SplitRule:
 
     def split(self, name: str) -> Split:
         """Split of the file with this name inside its corpus."""
-        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
-        place = int.from_bytes(digest[:8], "big") / 2**64
+        place = self.place(name)
         if place < self.test:
             return "test"
         return "valid" if place < self.test + self.valid else "train"
+
+    def place(self, name: str) -> float:
+        """Where a file's name falls between 0 and 1."""
+        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") / 2**64
+
+    def next_in_line(self, splits: Sequence[tuple[str, Split]]) -> set[str]:
+        """Names of training files that are held out after all, from each clip's file and split."""
+        missing = FEWEST_VALID - sum(split == "valid" for _, split in splits)
+        if self.valid == 0 or len(splits) < SMALL:
+            return set()
+        moved: set[str] = set()
+        trained = {name for name, split in splits if split == "train"}
+        for name in sorted(trained, key=self.place):
+            if missing <= 0:
+                break
+            moved.add(name)
+            missing -= sum(name == other for other, _ in splits)
+        return moved
 
     def in_words(self) -> str:
         """The rule, for the corpus's card."""

@@ -36,7 +36,7 @@ from earsight.recipes.code_batches import (
     part_losses,
 )
 from earsight.recipes.transformer_recipe import TransformerRecipe
-from earsight.recipes.transformer_setup import Setup, export, set_up
+from earsight.recipes.transformer_setup import Setup, export, media_options, set_up
 from earsight.training.distributed import ALONE, World
 from earsight.training.ema import MovingAverage
 from earsight.training.optim import accumulate, decay_groups, set_rate
@@ -200,6 +200,9 @@ def tiny() -> TransformerRecipe:
         save_every=2,
     )
 
+
+preparation = media_options
+"""What a folder of media is prepared with before this recipe trains on it."""
 
 SETTINGS: Mapping[str, Callable[[], TransformerRecipe]] = {
     "published": published,

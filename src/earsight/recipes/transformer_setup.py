@@ -98,6 +98,15 @@ def set_up(recipe: TransformerRecipe, corpora: Sequence[Corpus], world: World) -
     )
 
 
+def media_options(recipe: TransformerRecipe) -> dict[str, object]:
+    """What a folder of media has to be prepared with for this recipe: options of `prepare`."""
+    started = None if recipe.start is None else open_started(recipe.start)
+    visual = recipe.visual or _visual_of(started)
+    if visual == "sight":
+        return {"features": ("motion", "sight"), "sight": recipe.start or "bundled"}
+    return {"features": () if visual in ("noise", "none") else (visual,)}
+
+
 def roles_of(
     recipe: TransformerRecipe, corpora: Sequence[Corpus], visual: Visual
 ) -> tuple[Role, ...]:

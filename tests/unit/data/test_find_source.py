@@ -53,6 +53,28 @@ def test_hash_split_is_stable_and_keeps_its_shares(tmp_path: Path) -> None:
         SplitRule(valid=0.5, test=0.5)
 
 
+def test_a_small_folder_is_validated_by_two_files_whatever_chance_says(tmp_path: Path) -> None:
+    for seed in range(12):
+        rule = SplitRule(seed=seed)
+        source = find_source(touch(tmp_path, *(f"{number}.wav" for number in range(16))), rule)
+        splits = {clip.id: clip.split for clip in source.clips}
+        assert sum(split == "valid" for split in splits.values()) >= 2
+        # whoever is held out by the hash alone stays
+        for name, split in splits.items():
+            if split != "valid":
+                assert rule.split(f"{name}.wav") == split
+    none = find_source(tmp_path, SplitRule(valid=0.0))
+    assert all(clip.split != "valid" for clip in none.clips)
+    table = tmp_path / "parts.csv"
+    rows = [f"{number // 2}.wav,{number % 2},{number % 2 + 1}" for number in range(16)]
+    table.write_text("path,start,end\n" + "\n".join(rows))
+    for seed in range(12):
+        parts = find_source(table, SplitRule(seed=seed)).clips
+        held_out = {clip.media for clip in parts if clip.split == "valid"}
+        assert held_out
+        assert all(clip.split == "valid" for clip in parts if clip.media in held_out)
+
+
 def test_names_that_clash_are_told_apart(tmp_path: Path) -> None:
     source = find_source(touch(tmp_path, "a.wav", "a.mp4", "b:c.wav", "b*c.wav"))
     assert sorted(c.id for c in source.clips) == ["a-mp4", "a-wav", "b_c-wav", "b_c-wav-2"]
