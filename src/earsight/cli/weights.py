@@ -68,6 +68,9 @@ def _configure_join(action: argparse.ArgumentParser) -> None:
     action.add_argument("--top-k", type=int, metavar="N", help="default of the model")
     action.add_argument("--top-p", type=float, metavar="SHARE", help="default of the model")
     action.add_argument("--guidance", type=float, default=1.0, help="default of the model")
+    action.add_argument(
+        "--prefer-griffin-lim", action="store_true", help="use the vocoder on request only"
+    )
     action.add_argument("--overwrite", action="store_true", help="replace an older folder")
 
 
@@ -129,7 +132,14 @@ def _join(args: argparse.Namespace) -> int:
     card = "" if args.card is None else args.card.read_text(encoding="utf-8")
     tally = Tally("weights join", as_json=args.json)
     with tally.guarding(str(args.output)):
-        join_models(args.output, given, sampling=sampling, card=card, overwrite=args.overwrite)
+        join_models(
+            args.output,
+            given,
+            sampling=sampling,
+            prefer_griffin_lim=args.prefer_griffin_lim,
+            card=card,
+            overwrite=args.overwrite,
+        )
         tally.done(str(args.output), {"output": str(args.output), "parts": ", ".join(given)})
     if not args.json:
         tell(f"{args.output}: {', '.join(given)}")

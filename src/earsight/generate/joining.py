@@ -38,14 +38,16 @@ def join_models(
     parts: Mapping[str, Path],
     *,
     sampling: SamplingConfig | None = None,
+    prefer_griffin_lim: bool = False,
     card: str = "",
     overwrite: bool = False,
 ) -> None:
     """Write a folder that `earsight.load` opens, with a copy of every part's folder inside.
 
     Parts are named as in FAMILIES. Class names and the kind of picture input are those of the
-    transformer. `SHA256SUMS` lists every file. Raises ConfigError for unknown or missing parts,
-    WeightsError for networks that do not fit each other.
+    transformer. With `prefer_griffin_lim` its own vocoder is used on request only. `SHA256SUMS`
+    lists every file. Raises ConfigError for unknown or missing parts, WeightsError for networks
+    that do not fit each other.
     """
     if unknown := sorted(set(parts) - set(FAMILIES)):
         raise ConfigError(
@@ -57,6 +59,8 @@ def join_models(
     _refuse_misfits(found)
     extra = dict(found["transformer"].extra) if "transformer" in found else {}
     extra["sampling"] = to_plain(sampling or SamplingConfig())
+    if prefer_griffin_lim:
+        extra["vocoder"] = "griffin-lim"
     with staged_folder(folder, overwrite=overwrite) as temporary:
         for name, part in found.items():
             shutil.copytree(part.path, temporary / name)

@@ -32,6 +32,7 @@ from earsight.nn.packed_linear import Precision
 from earsight.settings import from_plain
 
 VOCODER_NAME = "melgan-vggsound"
+GRIFFIN_LIM = "griffin-lim"
 VISUAL_KINDS: tuple[VisualKind, ...] = (
     "motion", "sight", "resnet50", "bn_inception", "noise", "none",
 )  # fmt: skip
@@ -42,8 +43,9 @@ class LoadOptions:
     """How a model is to run.
 
     `precision` is that of the transformer; decoder and vocoder run in bf16 with bf16 and int8.
-    `vocoder`: "auto" takes the model's own, else the published MelGAN where it is installed, else
-    Griffin-Lim; a name or folder takes that one. `visual` overrides what the folder says.
+    `vocoder`: "auto" takes what the model's folder prefers: its own, else the published MelGAN
+    where it is installed, else Griffin-Lim; a name or folder takes that one's vocoder. `visual`
+    overrides what the folder says.
     """
 
     device: str = "cpu"
@@ -155,7 +157,9 @@ def _codebook(bundle: Bundle, device: torch.device) -> MelVQGAN:
 def _vocoder(bundle: Bundle, options: LoadOptions, device: torch.device) -> Vocoder:
     wanted = options.vocoder
     part = bundle.parts.get("vocoder")
-    if wanted == "griffin-lim":
+    if wanted == "auto" and bundle.extra.get("vocoder") == GRIFFIN_LIM:
+        wanted = GRIFFIN_LIM
+    if wanted == GRIFFIN_LIM:
         return GriffinLimVocoder()
     if wanted != "auto":
         parts = open_bundle(wanted).parts

@@ -168,10 +168,11 @@ def export(
         for name, part in setup.codebook.parts.items()
     }
     parts["transformer"] = BundlePart(family="token_gpt", config=model.config, state=state)
-    sampling = setup.codebook.extra.get("sampling")
+    said = setup.codebook.extra
+    kept = {name: said[name] for name in ("sampling", "vocoder") if name in said}
     save_bundle(
         folder / "pipeline", "video_to_sound", parts,
-        extra=extra | ({} if sampling is None else {"sampling": sampling}),
+        extra=extra | kept,
         card=card, half=half, overwrite=overwrite,
     )  # fmt: skip
 

@@ -8,10 +8,13 @@ import torch
 from earsight.checkpoints.native import read_bundle, save_folder
 from earsight.cli.app import main
 from earsight.errors import ConfigError, WeightsError
+from earsight.generate.decode import GriffinLimVocoder, MelGANVocoder
 from earsight.generate.joining import join_models
 from earsight.generate.load import load_pipeline
 from earsight.models.mel_vqgan.config import MelVQGANConfig
 from earsight.models.mel_vqgan.model import MelVQGAN
+from earsight.models.melgan.config import MelGANConfig
+from earsight.models.melgan.model import MelGANGenerator
 from earsight.models.token_gpt.config import TokenGPTConfig
 from earsight.models.token_gpt.model import TokenGPT
 
@@ -48,6 +51,22 @@ def test_a_joined_model_loads_with_the_transformers_classes(
     torch.testing.assert_close(dict(stored), pipeline.codebook.state_dict(), atol=0, rtol=0)
     sums = (tmp_path / "model" / "SHA256SUMS").read_text().splitlines()
     assert len(sums) == 2 * 3 + 2
+
+
+def test_a_vocoder_that_is_not_preferred_is_used_on_request(
+    tmp_path: Path, parts: dict[str, Path]
+) -> None:
+    sizes = MelGANConfig(channels=2, num_residual_layers=1)
+    state = MelGANGenerator(sizes).state_dict()
+    save_folder(tmp_path / "vocoder", "melgan", sizes, state)
+    given = {name: parts[name] for name in ("codebook", "transformer")}
+    given["vocoder"] = tmp_path / "vocoder"
+    model = tmp_path / "model"
+    join_models(model, given)
+    assert isinstance(load_pipeline(model).vocoder, MelGANVocoder)
+    join_models(model, given, prefer_griffin_lim=True, overwrite=True)
+    assert isinstance(load_pipeline(model).vocoder, GriffinLimVocoder)
+    assert isinstance(load_pipeline(model, vocoder=str(model)).vocoder, MelGANVocoder)
 
 
 def test_misfits_are_all_named_and_nothing_is_written(
