@@ -39,6 +39,7 @@ RECIPES = (
     Recipe("specvqgan_vggishish", "sound classifier for the perceptual distance"),
     Recipe("specvqgan_melception", "sound classifier that judges generated sounds"),
     Recipe("foley_sight", "small image tower on rendered clips"),
+    Recipe("audiomae_pretrain", "masked autoencoder of sounds without labels"),
 )
 
 
