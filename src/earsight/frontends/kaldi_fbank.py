@@ -6,6 +6,7 @@ which call torchaudio's Kaldi functions.
 Axes: b clips, s samples, t frames, m mel bands, w samples in an FFT, f frequency bins.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import cast
@@ -26,8 +27,8 @@ TABLE_SHA256 = "4016367a9dbcbce5785fe564ac2ad5bc32e038d8f220d2fb176efd76f75c32f1
 PRE_EMPHASIS = 0.97
 ENERGY_FLOOR = torch.finfo(torch.float32).eps  # Kaldi's: silence is ln of it, -15.9424
 PADDING = 0.0  # log energy of missing frames as published: above silence, +0.467 on AudioSet
-FRAMES_PER_PASS = 512  # on a CPU, so that what lies between two steps stays in its cache
-BINS_PER_BLOCK = 32  # filters of neighbouring bins are neighbours: most of the matrix is zero
+FRAMES_PER_PASS = 256  # on a CPU, so that what lies between two steps stays in its cache
+BANDS_PER_BLOCK = 16  # neighbouring bands need neighbouring bins: most of the matrix is zero
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,8 +118,10 @@ def network_input(
     """`log_fbank` of waves, padded or cropped at their ends to the published length, normalised."""
     _check(wave.shape[1], settings)
     size = (len(wave), statistics.num_frames, settings.num_mels)
-    result = torch.full(size, PADDING, device=wave.device)
-    _write(result[:, : settings.num_frames(wave.shape[1])], wave, settings)
+    result = torch.empty(size, device=wave.device)
+    num_frames = settings.num_frames(wave.shape[1])
+    result[:, num_frames:] = PADDING
+    _write(result[:, :num_frames], wave, settings)
     return result.sub_(statistics.mean).div_(2 * statistics.spread)
 
 
@@ -154,10 +157,10 @@ def mel_filters(settings: FbankSettings, device: torch.device) -> Float[Tensor, 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The filters that reach into some neighbouring bins; a bin has a real and an imaginary row."""
+    """Some neighbouring bands, and the bins they need: a real and an imaginary row each."""
 
-    rows: slice
     bands: slice
+    rows: slice
     weights: Float[Tensor, "r n"]
 
 
@@ -165,13 +168,13 @@ class _Block:
 def _blocks(settings: FbankSettings, device: torch.device) -> tuple[_Block, ...]:
     filters = mel_filters(settings, device)
     blocks: list[_Block] = []
-    for first in range(0, len(filters), BINS_PER_BLOCK):
-        part = filters[first : first + BINS_PER_BLOCK]
-        reached = part.any(dim=0).nonzero().flatten().tolist()
-        if reached:
-            bands = slice(reached[0], reached[-1] + 1)
-            rows = slice(2 * first, 2 * (first + len(part)))
-            blocks.append(_Block(rows, bands, part[:, bands].repeat_interleave(2, dim=0)))
+    for first in range(0, settings.num_mels, BANDS_PER_BLOCK):
+        bands = slice(first, min(first + BANDS_PER_BLOCK, settings.num_mels))
+        reached = filters[:, bands].any(dim=1).nonzero().flatten()
+        needed: list[int] = reached.tolist() or [0]
+        bins = slice(needed[0], needed[-1] + 1)
+        weights = filters[bins, bands].repeat_interleave(2, dim=0)
+        blocks.append(_Block(bands, slice(2 * bins.start, 2 * bins.stop), weights))
     return tuple(blocks)
 
 
@@ -190,44 +193,57 @@ def _write(
     """Put the first frames' log energies into `result`, a few hundred frames at a time on a CPU."""
     num_frames = result.shape[1]
     per_pass = FRAMES_PER_PASS if wave.device.type == "cpu" else max(1, num_frames * len(wave))
-    clips = min(max(1, per_pass // num_frames), len(wave))
+    clips = max(1, min(per_pass // num_frames, len(wave)))
     passes = -(-num_frames // per_pass)
     at_once = -(-num_frames // passes)
-    scratch = _Scratch(clips * at_once, settings, wave.device)
+    scratch = _Scratch(clips, wave.shape[1], at_once, settings, wave.device)
     for clip in range(0, len(wave), clips):
-        frames, offsets = _frames(wave[clip : clip + clips], settings)
+        frames, offsets = scratch.frames(wave[clip : clip + clips])
         rows = result[clip : clip + clips]
         for first in range(0, num_frames, at_once):
             part = slice(first, min(first + at_once, num_frames))
             scratch.write(rows[:, part], frames[:, part], offsets[:, part])
 
 
-def _frames(
-    wave: Float[Tensor, "b s"], settings: FbankSettings
-) -> tuple[Float[Tensor, "b t w"], Float[Tensor, "b t 1"]]:
-    """Frames after pre-emphasis, and what is left to subtract from each.
-
-    Kaldi subtracts a frame's mean before pre-emphasis; as both are linear, the wave is emphasised
-    once for all frames and (1 - 0.97) of the mean is subtracted then. The first sample of a frame,
-    which has another predecessor, meets a window of 0.
-    """
-    wave = wave.float()
-    if settings.remove_clip_mean:
-        wave = wave - wave.mean(dim=1, keepdim=True)
-    size, hop, padded = settings.window_samples, settings.hop_samples, settings.fft_samples
-    means = wave.unfold(1, size, hop).mean(dim=-1, keepdim=True)
-    emphasised = functional.pad(wave[:, 1:] - PRE_EMPHASIS * wave[:, :-1], (1, padded - size))
-    return emphasised.unfold(1, padded, hop), (1 - PRE_EMPHASIS) * means
-
-
 class _Scratch:
     """Memory for one pass over frames, which all passes use: fresh memory would cost more time."""
 
-    def __init__(self, num_frames: int, settings: FbankSettings, device: torch.device) -> None:
+    def __init__(
+        self,
+        num_clips: int,
+        num_samples: int,
+        num_frames: int,
+        settings: FbankSettings,
+        device: torch.device,
+    ) -> None:
+        self.settings = settings
         self.window = window(settings, device)
         self.blocks = _blocks(settings, device)
-        self.frames = torch.empty(num_frames, settings.fft_samples, device=device)
-        self.energies = torch.empty(num_frames, settings.num_mels, device=device)
+        missing = settings.fft_samples - settings.window_samples
+        self.wave = torch.zeros(num_clips, num_samples + missing, device=device)
+        self.windowed = torch.empty(num_clips * num_frames, settings.fft_samples, device=device)
+        self.energies = torch.empty(num_clips * num_frames, settings.num_mels, device=device)
+
+    def frames(
+        self, wave: Float[Tensor, "b s"]
+    ) -> tuple[Float[Tensor, "b t w"], Float[Tensor, "b t 1"]]:
+        """Frames after pre-emphasis, and what is left to subtract from each.
+
+        Kaldi subtracts a frame's mean before pre-emphasis; as both are linear, the wave is
+        emphasised once for all frames and (1 - 0.97) of the mean is subtracted then. The first
+        sample of a frame, which has another predecessor, meets a window of 0.
+        """
+        settings, (num_clips, num_samples) = self.settings, wave.shape
+        wave = wave.float()
+        if settings.remove_clip_mean:
+            wave = wave - wave.mean(dim=1, keepdim=True)
+        emphasised = self.wave[:num_clips]
+        torch.sub(wave[:, 1:], wave[:, :-1], alpha=PRE_EMPHASIS, out=emphasised[:, 1:num_samples])
+        size, hop = settings.window_samples, settings.hop_samples
+        piece = math.gcd(size, hop)  # frames are made of whole pieces, whose means they share
+        means = wave.unfold(1, piece, piece).mean(dim=-1)
+        means = means.unfold(1, size // piece, hop // piece).mean(dim=-1, keepdim=True)
+        return emphasised.unfold(1, settings.fft_samples, hop), (1 - PRE_EMPHASIS) * means
 
     def write(
         self,
@@ -238,11 +254,11 @@ class _Scratch:
         """Log mel power of frames without window, into `result`."""
         shape = result.shape[:2]
         count = shape.numel()
-        ready = self.frames[:count]
-        torch.sub(frames, offsets, out=ready.view(*shape, -1))
-        spectrum = cast(Tensor, torch.fft.rfft(ready.mul_(self.window)))
+        windowed = self.windowed[:count]
+        torch.sub(frames, offsets, out=windowed.view(*shape, -1))
+        spectrum = cast(Tensor, torch.fft.rfft(windowed.mul_(self.window)))
         power = torch.view_as_real(spectrum).square_().flatten(1)  # (frames, 2 f)
-        energies = self.energies[:count].zero_()
+        energies = self.energies[:count]
         for block in self.blocks:
-            energies[:, block.bands].addmm_(power[:, block.rows], block.weights)
+            torch.mm(power[:, block.rows], block.weights, out=energies[:, block.bands])
         torch.log(energies.clamp_(min=ENERGY_FLOOR).view(*shape, -1), out=result)

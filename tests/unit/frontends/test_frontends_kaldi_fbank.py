@@ -75,11 +75,16 @@ def test_stored_window_and_filters_are_the_published_ones() -> None:
     assert empty == [3]
 
 
-def test_a_clip_does_not_depend_on_its_batch_and_silence_is_the_floor() -> None:
-    wave = noise(9, 24000)  # 148 frames, so that a pass holds six clips
-    together = log_fbank(wave)
+def test_a_clip_depends_neither_on_its_batch_nor_on_how_it_is_cut_up() -> None:
+    wave = noise(9, 8000)  # 48 frames each, so that passes hold five and four clips
     alone = torch.cat([log_fbank(clip) for clip in wave.split(1)])
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(log_fbank(wave), alone, atol=1e-5, rtol=0)
+    settings = FbankSettings(remove_clip_mean=False)
+    wave = noise(2, 60080)  # 373 frames each, so that a clip takes two passes of unequal length
+    parts = [log_fbank(wave[:, 160 * n :][:, :8080], settings=settings) for n in (0, 160, 324)]
+    whole = log_fbank(wave, settings=settings)
+    for first, part in zip((0, 160, 324), parts, strict=True):
+        torch.testing.assert_close(whole[:, first : first + 49], part, atol=1e-5, rtol=0)
     silent = log_fbank(torch.zeros(1, 400))
     torch.testing.assert_close(silent, torch.full((1, 1, 128), -15.942385), atol=1e-6, rtol=0)
 
