@@ -26,10 +26,11 @@ from earsight.data.prepared import PreparedCorpus
 from earsight.data.prepared_layout import feature_path, save_array, write_manifest
 
 CODEBOOK_STEPS = 400
-TRANSFORMER_STEPS = 1000
-NUM_FEATURES = {"0": 0, "1": 1, "5": 5, "all": None}
+TRANSFORMER_STEPS = 500
+NUM_FEATURES = {"all": None, "0": 0, "1": 1, "5": 5}
 TOP = (16, 64, 128, 256, 512)
 LIMIT = ("--limit", 200)  # test clips
+FEW = ("--limit", 120)  # where two tables are made of every run
 LOSSES: Mapping[str, tuple[str, ...]] = {
     "L1": ("weights.adversarial=0", "weights.perceptual=0", "distance.kind=none"),
     "L1, GAN": ("weights.perceptual=0", "distance.kind=none"),
@@ -172,18 +173,18 @@ def features(work: Path) -> dict[str, Any]:
             )
         asked = ("--model", joined, "--data", room, "--vocoder", "griffin-lim")
         if not (run / "timed" / "card.json").is_file():
-            words = ("--judge", work / "model", "--output", run / "timed", *LIMIT)
+            words = ("--judge", work / "model", "--output", run / "timed", *FEW)
             earsight("evaluate", "foley_room", *asked, *words)
         if not (run / "judged" / "card.json").is_file():
             shutil.copytree(run / "timed" / "samples", run / "judged" / "samples")
-            words = ("--judge", work / "model", "--output", run / "judged", *LIMIT)
+            words = ("--judge", work / "model", "--output", run / "judged", *FEW)
             earsight("evaluate", "specvqgan", *asked, *words)
         timed = scores(json.loads((run / "timed" / "card.json").read_text()))
         found[name] = scores(json.loads((run / "judged" / "card.json").read_text()))
         found[name] |= {"onset_f": timed["onset_f.model"]}
         found[name] |= {"class_accuracy": timed["class_accuracy.model"]}
         found[name]["held_out_loss"] = last_value(run / "log.jsonl", "held_out_loss")
-    return found
+    return {name: found[name] for name in ("0", "1", "5", "all")}
 
 
 def last_value(log: Path, name: str) -> float:

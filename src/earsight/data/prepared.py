@@ -159,7 +159,7 @@ def from_line(line: Mapping[str, Any], folder: Path) -> ClipRecord:
 
 
 def _inside(folder: Path, relative: str) -> Path:
-    return Path(os.path.normpath(folder.absolute() / relative))
+    return Path(os.path.normpath(folder.resolve() / relative))
 
 
 def _read_card(folder: Path) -> dict[str, Any]:

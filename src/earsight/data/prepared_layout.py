@@ -92,8 +92,8 @@ def to_line(record: ClipRecord, folder: Path) -> dict[str, Any]:
 
 
 def relative_to(path: Path, folder: Path) -> str:
-    """A path as seen from a folder, also where it lies outside of it."""
-    return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
+    """A path as seen from a folder, also where it lies outside of it, or the folder is a link."""
+    return Path(os.path.relpath(path.absolute(), folder.resolve())).as_posix()
 
 
 def write_manifest(folder: Path, records: Iterable[ClipRecord]) -> None:

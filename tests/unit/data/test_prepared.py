@@ -75,6 +75,14 @@ def test_moved_together_with_its_media_it_still_reads(folder: Path) -> None:
     assert clip.source == folder.parent / "media" / "one.mp4"
 
 
+def test_a_link_to_the_folder_reads_the_same(folder: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "link"
+    link.parent.mkdir()
+    link.symlink_to(folder)
+    seen = PreparedCorpus(link).records("train")[0]
+    assert seen.source == PreparedCorpus(folder).records("train")[0].source
+
+
 def test_what_is_missing_is_named(folder: Path) -> None:
     corpus = PreparedCorpus(folder)
     (gone,) = corpus.records("test")
