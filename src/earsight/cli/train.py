@@ -40,6 +40,7 @@ RECIPES = (
     Recipe("specvqgan_melception", "sound classifier that judges generated sounds"),
     Recipe("foley_sight", "small image tower on rendered clips"),
     Recipe("audiomae_pretrain", "masked autoencoder of sounds without labels"),
+    Recipe("audiomae_finetune", "classes of sounds from a masked autoencoder's encoder"),
 )
 
 

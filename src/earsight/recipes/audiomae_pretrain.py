@@ -335,21 +335,8 @@ def training_loss(training: PretrainTraining) -> Float[Tensor, ""]:
     dropout = item_generator(recipe.seed, training.step, DROPOUT_DRAW + world.rank)
     on_device = torch.Generator(world.device).manual_seed(dropout.initial_seed())
     training.model.train()
-    return masked_loss(
-        training, normalise(found, data.statistics), masks(generators, training), rng=on_device
-    )
-
-
-def masks(generators: Sequence[torch.Generator], training: PretrainTraining) -> TokenMask:
-    """A mask for each generator."""
-    grid = training.recipe.model.encoder.grid
-    drawn = [training.recipe.masking.draw(grid, batch=1, rng=rng) for rng in generators]
-    device = training.world.device
-    return TokenMask(
-        torch.cat([mask.order for mask in drawn]).to(device),
-        drawn[0].num_kept,
-        torch.cat([mask.masked for mask in drawn]).to(device),
-    )
+    mask = recipe.masking.draw_each(recipe.model.encoder.grid, generators).to(world.device)
+    return masked_loss(training, normalise(found, data.statistics), mask, rng=on_device)
 
 
 def masked_loss(
@@ -394,7 +381,8 @@ def held_out_batch(
         data.valid, places, data.statistics, fill=recipe.cut.fill, device=world.device
     )
     generators = [item_generator(recipe.seed, HELD_OUT_DRAW, place) for place in places]
-    return fbank, masks(generators, training)
+    mask = recipe.masking.draw_each(recipe.model.encoder.grid, generators)
+    return fbank, mask.to(world.device)
 
 
 def check(run: RunDir, training: PretrainTraining) -> None:

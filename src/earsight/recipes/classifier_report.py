@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from earsight.checkpoints.native import save_folder
@@ -68,7 +70,7 @@ class HeldOutReport:
 
     def plain(self) -> dict[str, Any]:
         """Values for JSON; what is not finite becomes None."""
-        return _finite(asdict(self))
+        return finite(asdict(self))
 
 
 @torch.no_grad()
@@ -84,24 +86,57 @@ def judge_test(training: ClassifierTraining[Any]) -> HeldOutReport:
         probabilities.append(scores.softmax(dim=1).cpu().double())
         labels = torch.cat([labels, batch.labels])
         order += batch.places
-    found, truth = torch.cat(probabilities).numpy(), labels.numpy()
-    names = data.class_names
     owners = [data.corpus.origin(clips.records[place])[0].name for place in order]
+    return held_out_report(
+        torch.cat(probabilities).numpy(),
+        labels.numpy(),
+        class_names=data.class_names,
+        owners=owners,
+        split=clips.split,
+    )
+
+
+def held_out_report(
+    found: Float[np.ndarray, "k n"],
+    truth: Int[np.ndarray, " k"],
+    *,
+    class_names: Sequence[str],
+    owners: Sequence[str],
+    split: str,
+) -> HeldOutReport:
+    """Scores of class probabilities; `owners` names the corpus of every clip."""
     masks = {owner: [own == owner for own in owners] for owner in dict.fromkeys(owners)}
     hits = found.argmax(axis=1) == truth
     return HeldOutReport(
-        split=clips.split,
-        overall=classification_scores(found, truth, class_names=names),
+        split=split,
+        overall=classification_scores(found, truth, class_names=class_names),
         by_corpus={
-            owner: classification_scores(found[mask], truth[mask], class_names=names)
+            owner: classification_scores(found[mask], truth[mask], class_names=class_names)
             for owner, mask in masks.items()
         },
         recall={
             name: float(hits[truth == index].mean())
-            for index, name in enumerate(names)
+            for index, name in enumerate(class_names)
             if (truth == index).any()
         },
     )
+
+
+def score_table(report: HeldOutReport) -> str:
+    """Scores of all clips and of each corpus, as a section of a card."""
+    rows = "\n".join(
+        f"| {name} | {s.num_clips} | {s.top_1:.1%} | {s.top_5:.1%} | "
+        f"{s.mean_average_precision:.1%} | {s.mean_auc:.1%} | {s.d_prime:.2f} |"
+        for name, s in {"all": report.overall, **report.by_corpus}.items()
+    )
+    left_out = ", ".join(report.overall.left_out) or "none"
+    return f"""## Scores on {report.split} clips
+| clips of | number | top-1 | top-5 | mAP | mAUC | d' |
+| --- | --- | --- | --- | --- | --- | --- |
+{rows}
+
+Classes without a clip there, left out of the means: {left_out}.
+"""
 
 
 def finish(
@@ -126,7 +161,7 @@ def finish(
         "ended": ended,
         **report.plain(),
     }
-    write_json(run.path / "scores.json", _finite(told), overwrite=True)
+    write_json(run.path / "scores.json", finite(told), overwrite=True)
     save_folder(
         run.path / "model",
         family,
@@ -135,7 +170,7 @@ def finish(
         extra={
             "frontend": FRONTEND,
             "class_names": list(training.data.class_names),
-            "scores": _finite(asdict(report.overall)),
+            "scores": finite(asdict(report.overall)),
         },
         card=_card(training, report, recipe_name=recipe_name, shown=shown, ended=ended),
         half=training.fit.half,
@@ -165,12 +200,13 @@ def _sizes(training: ClassifierTraining[Any]) -> dict[str, int]:
     }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The value for JSON: numbers that are not finite become None, at any depth."""
     if isinstance(value, Mapping):
         named = cast(Mapping[str, Any], value)
-        return {key: _finite(item) for key, item in named.items()}
+        return {key: finite(item) for key, item in named.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in cast(Sequence[Any], value)]
+        return [finite(item) for item in cast(Sequence[Any], value)]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -185,12 +221,6 @@ def _card(
     ended: str,
 ) -> str:
     data, parameters = training.data, sum(p.numel() for p in training.kept.parameters())
-    rows = "\n".join(
-        f"| {name} | {s.num_clips} | {s.top_1:.1%} | {s.top_5:.1%} | "
-        f"{s.mean_average_precision:.1%} | {s.mean_auc:.1%} | {s.d_prime:.2f} |"
-        for name, s in {"all": report.overall, **report.by_corpus}.items()
-    )
-    left_out = ", ".join(report.overall.left_out) or "none"
     return f"""# Sound classifier
 
 {shown}; {parameters / 1e6:.1f} M parameters, {len(data.class_names)} classes:
@@ -201,10 +231,4 @@ Front end: {FRONTEND}.
 Recipe `{recipe_name}`, weights of step {training.step}. {ended}
 Data: {data.corpus.name}, {len(data.train)} clips to train on, {len(data.valid)} to stop by.
 
-## Scores on {report.split} clips
-| clips of | number | top-1 | top-5 | mAP | mAUC | d' |
-| --- | --- | --- | --- | --- | --- | --- |
-{rows}
-
-Classes without a clip there, left out of the means: {left_out}.
-"""
+{score_table(report)}"""

@@ -7,6 +7,7 @@ Source: Audio-MAE, sec. 3 (fig. 3) and 4.4; official repository facebookresearch
 Axes: b clips, n tokens, k visible tokens, x tokens over time, y tokens over bands.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +45,10 @@ class TokenMask:
         """Place of every token in `order`."""
         return _places(self.order)
 
+    def to(self, device: torch.device) -> "TokenMask":
+        """The same mask on another device."""
+        return TokenMask(self.order.to(device), self.num_kept, self.masked.to(device))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Masking:
@@ -75,6 +80,15 @@ class Masking:
         noise_time = _noise(batch, columns, rng)
         return time_frequency_mask(
             noise_time, _noise(batch, rows, rng), time=self.time, frequency=self.frequency
+        )
+
+    def draw_each(self, grid: Grid, generators: Sequence[torch.Generator]) -> TokenMask:
+        """A mask of every clip from its own generator, so that it does not depend on the batch."""
+        drawn = [self.draw(grid, batch=1, rng=rng) for rng in generators]
+        return TokenMask(
+            torch.cat([mask.order for mask in drawn]),
+            drawn[0].num_kept,
+            torch.cat([mask.masked for mask in drawn]),
         )
 
 
