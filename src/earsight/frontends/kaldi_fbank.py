@@ -171,7 +171,7 @@ def _blocks(settings: FbankSettings, device: torch.device) -> tuple[_Block, ...]
     for first in range(0, settings.num_mels, BANDS_PER_BLOCK):
         bands = slice(first, min(first + BANDS_PER_BLOCK, settings.num_mels))
         reached = filters[:, bands].any(dim=1).nonzero().flatten()
-        needed: list[int] = reached.tolist() or [0]
+        needed = [int(row) for row in reached] or [0]
         bins = slice(needed[0], needed[-1] + 1)
         weights = filters[bins, bands].repeat_interleave(2, dim=0)
         blocks.append(_Block(bands, slice(2 * bins.start, 2 * bins.stop), weights))
