@@ -28,7 +28,7 @@ from earsight.data.prepared_layout import feature_path, save_array, write_manife
 CODEBOOK_STEPS = 400
 TRANSFORMER_STEPS = 500
 NUM_FEATURES = {"all": None, "0": 0, "1": 1, "5": 5}
-TOP = (16, 64, 128, 256, 512)
+TOP = (16, 64, 256, 512)
 LIMIT = ("--limit", 200)  # test clips
 FEW = ("--limit", 120)  # where two tables are made of every run
 LOSSES: Mapping[str, tuple[str, ...]] = {
@@ -72,7 +72,13 @@ def judged(work: Path, output: Path, model: Path, *words: object) -> dict[str, f
     if not (output / "card.json").is_file():
         earsight(
             *("evaluate", "specvqgan", "--data", work / "room", "--model", model),
-            *("--judge", work / "model", "--output", output, *LIMIT, *words),
+            *(
+                "--judge",
+                work / "model",
+                "--output",
+                output,
+                *(words if "--limit" in words else (*LIMIT, *words)),
+            ),
         )
     return scores(json.loads((output / "card.json").read_text()))
 
@@ -198,7 +204,7 @@ def top(work: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for number in TOP:
         output = work / "ablations" / "top" / str(number)
-        options = ("--samples", 2, "--top-k", number, "--guidance", 1)
+        options = ("--samples", 2, "--top-k", number, "--guidance", 1, *FEW)
         found[str(number)] = judged(work, output, work / "model", *options)
         found[str(number)]["variety"] = variety(output / "samples")
     return found

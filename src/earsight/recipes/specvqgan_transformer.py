@@ -174,7 +174,7 @@ def tiny() -> TransformerRecipe:
     return replace(
         foley_room(),
         model=TokenGPTConfig(
-            num_codes=256,
+            num_codes=512,
             num_positions=6 + 1 + 30,
             grid_columns=6,
             width=48,

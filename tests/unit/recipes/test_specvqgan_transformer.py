@@ -215,7 +215,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="and visual 'none' contradict"):
         replace(tiny(), visual="none")
     other = replace(tiny(), model=replace(tiny().model, num_codes=16))  # type: ignore[type-var]
-    with pytest.raises(ConfigError, match="the codebook has 256 codes"):
+    with pytest.raises(ConfigError, match="the codebook has 512 codes"):
         train(other, RunDir(tmp_path), corpora=corpora())
     empty = MadeCorpus("none", ("a",), num_clips=0)
     with pytest.raises(InputError, match="every corpus's training split is empty"):
