@@ -38,6 +38,7 @@ from earsight.models.audiomae.config import (
 from earsight.models.audiomae.groups import layer_decay_groups
 from earsight.models.audiomae.model import AudioTagger, MaskedAutoencoder
 from earsight.models.audiomae.published import carried_encoder, carry_encoder
+from earsight.recipes.audiomae_pretrain import preparation
 from earsight.recipes.audiomae_tasks import OF_START, SETTINGS, FinetuneRecipe, tiny
 from earsight.recipes.classifier_report import finite, score_table
 from earsight.recipes.tagger_clips import (
@@ -63,7 +64,7 @@ from earsight.training.rundir import RunDir
 from earsight.training.schedules import epoch_warmup_cosine
 from earsight.training.watch import EarlyStopping, check_finite
 
-__all__ = ["SETTINGS", "FinetuneRecipe", "tiny", "train"]
+__all__ = ["SETTINGS", "FinetuneRecipe", "preparation", "tiny", "train"]
 
 DEPTH_DRAW = zlib.crc32(b"depth")  # no position of a batch has this number
 

@@ -212,6 +212,15 @@ SETTINGS: Mapping[str, Callable[[], PretrainRecipe]] = {
 }
 
 
+def preparation(recipe: object) -> Mapping[str, Any]:
+    """How folders of media are prepared for this: no picture features, so sounds alone count too.
+
+    The same for every recipe that hears only.
+    """
+    del recipe
+    return {"features": ()}
+
+
 class PretrainData:
     """Clips to train on and to judge by, and the statistics that normalise them.
 
@@ -390,7 +399,7 @@ def check(run: RunDir, training: PretrainTraining) -> None:
     found = held_out_loss(training)
     run.log(training.step, {"held_out_loss": found})
     if run.tensorboard and run.world.is_first:
-        run.log_picture(training.step, "whole, hidden, rebuilt (from above)", picture(training))
+        run.log_picture(training.step, "whole_hidden_rebuilt", picture(training))
     if training.watch.update(found, training.step) and training.recipe.patience is not None:
         run.keep_best(training.state(), found, name="held_out_loss")
 

@@ -13,7 +13,7 @@ from earsight.checkpoints.native import read_folder, save_folder
 from earsight.errors import ConfigError, InputError
 from earsight.models.audiomae.config import AudioTaggerConfig
 from earsight.models.audiomae.model import AudioTagger, MaskedAutoencoder
-from earsight.recipes import audiomae_pretrain
+from earsight.recipes import audiomae_finetune, audiomae_pretrain
 from earsight.recipes.audiomae_finetune import SETTINGS, FinetuneRecipe, begin, open_start, tiny
 from earsight.recipes.audiomae_finetune import train as finetune
 from earsight.settings import from_plain, override, to_plain
@@ -101,6 +101,11 @@ def test_the_start_gives_encoder_and_statistics(tmp_path: Path) -> None:
     finetune(recipe, run, corpora=[made()])
     extra = read_folder(run.path / "model").extra
     assert extra["statistics"] == {"mean": -5.0, "spread": 4.0, "num_frames": 64}
+
+
+def test_folders_of_sounds_are_prepared_without_picture_features() -> None:
+    for module in (audiomae_pretrain, audiomae_finetune):
+        assert module.preparation(module.tiny()) == {"features": ()}
 
 
 def test_settings_that_make_no_run_are_refused(tmp_path: Path) -> None:
