@@ -34,6 +34,9 @@ class Command:
 COMMANDS = (
     Command("sound", "earsight.cli.sound", "make sound for a video or picture"),
     Command("codec", "earsight.cli.codec", "code sound at 0.3 kbit/s and decode it"),
+    Command("tag", "earsight.cli.tag", "say what is heard in sounds, and when"),
+    Command("embed", "earsight.cli.embed", "turn sounds into vectors"),
+    Command("repair", "earsight.cli.repair", "hide parts of a sound and restore them"),
     Command("prepare", "earsight.cli.prepare", "prepare a corpus for training and measuring"),
     Command("train", "earsight.cli.train", "train a stage by its recipe, or resume it"),
     Command("weights", "earsight.cli.weights", "list, fetch, convert and verify official weights"),

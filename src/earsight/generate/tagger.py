@@ -1,0 +1,259 @@
+"""Tags and embeddings of sounds of any length, window by window.
+
+Axes: s samples, n windows, d features, k classes, f steps in time.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from earsight.checkpoints.native import Bundle, NativeFolder
+from earsight.errors import InputError
+from earsight.generate.bundles import open_bundle
+from earsight.generate.listeners import FAMILIES, Hearing, Listener, build_listener
+from earsight.generate.sound_windows import SoundWindow, sound_windows
+from earsight.media.audio import stream_audio
+
+SILENT_PEAK = 1e-4
+"""Peak (-80 dB) below which a sound counts as silent."""
+BLOCK_SECONDS = 10.0
+OnWindows = Callable[[float], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tag:
+    """A class of a sound: its number, its name where that is known, and its probability."""
+
+    index: int
+    name: str | None
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heard:
+    """What a tagger made of a sound; `spans` are its windows in seconds.
+
+    `whole` is the mean over windows, each weighted by what it adds to those before. `steps` are
+    probabilities at `step_times` (seconds), of networks that score every instant. `silent` means
+    that no sample reaches -80 dB, so that classes say nothing.
+    """
+
+    seconds: float
+    silent: bool
+    spans: Float[Tensor, "n 2"]
+    features: Float[Tensor, "n d"]
+    probabilities: Float[Tensor, "n k"] | None
+    whole_features: Float[Tensor, " d"]
+    whole: Float[Tensor, " k"] | None
+    steps: Float[Tensor, "f k"] | None
+    step_times: Float[Tensor, " f"] | None
+
+
+class SoundTagger:
+    """A network that hears, with its class names; made by `load_tagger`.
+
+    Empty `class_names` mean that the folder tells none.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        name: str,
+        weights_sha256: str,
+        class_names: tuple[str, ...],
+        device: torch.device,
+    ) -> None:
+        self.listener = listener
+        self.name, self.weights_sha256 = name, weights_sha256
+        self.class_names, self.device = class_names, device
+
+    def hear(
+        self,
+        path: str | Path,
+        *,
+        window_seconds: float | None = None,
+        hop_seconds: float | None = None,
+        batch: int = 8,
+        with_steps: bool = False,
+        on_seconds: OnWindows | None = None,
+    ) -> Heard:
+        """Hear a sound file, or a video's sound track, of any length, rate and channels.
+
+        Windows are the network's own unless told, and lie side by side; the last is flush with
+        the end. `on_seconds` is told how much was heard. Raises InputError for windows the network
+        cannot take and for a sound that is too short, MediaError for a file that is not readable.
+        """
+        size, hop = self.window_and_hop(window_seconds, hop_seconds)
+        if batch < 1:
+            raise InputError(f"a batch has at least one window, got {batch}")
+        rate = self.listener.rate_hz
+        blocks = stream_audio(path, rate_hz=rate, mono=True, block_seconds=BLOCK_SECONDS)
+        collected = _Collected(self.listener, with_steps=with_steps)
+        for some in _batches(sound_windows(blocks, window_samples=size, hop_samples=hop), batch):
+            self._refuse_short(path, some[0])
+            collected.add(some, self._listen(some))
+            if on_seconds is not None:
+                on_seconds(sum(window.num_fresh for window in some) / rate)
+        return collected.result()
+
+    def best(self, probabilities: Float[Tensor, " k"], top: int) -> list[Tag]:
+        """The `top` most probable classes, best first; all of them where there are fewer."""
+        if top < 1:
+            raise InputError(f"at least one tag must be asked for, got {top}")
+        values, places = probabilities.topk(min(top, len(probabilities)))
+        found = zip(numbers(values), numbers(places), strict=True)
+        return [
+            Tag(index=int(place), name=self.class_name(int(place)), probability=value)
+            for value, place in found
+        ]
+
+    def class_name(self, index: int) -> str | None:
+        """Name of a class, or None where the folder tells no names."""
+        return self.class_names[index] if self.class_names else None
+
+    def window_and_hop(self, window: float | None, hop: float | None) -> tuple[int, int]:
+        """Both in samples, from seconds; raises InputError for what the network cannot take."""
+        listener = self.listener
+        size = listener.window_samples
+        for seconds, what in ((window, "window"), (hop, "hop")):
+            if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+                raise InputError(f"the {what} must be above 0 s, got {seconds}")
+        if window is not None:
+            size = round(window * listener.rate_hz)
+        if not listener.min_samples <= size <= listener.window_samples:
+            raise InputError(
+                f"{self.name} hears windows of {listener.min_samples / listener.rate_hz:.3f} to "
+                f"{listener.window_samples / listener.rate_hz:.3f} s, got {window} s"
+            )
+        step = size if hop is None else max(1, round(hop * listener.rate_hz))
+        if step > size:
+            raise InputError(
+                f"a hop of {hop} s leaves gaps between windows of "
+                f"{size / listener.rate_hz:.3f} s: choose a smaller one"
+            )
+        return size, step
+
+    @torch.inference_mode()
+    def _listen(self, windows: tuple[SoundWindow, ...]) -> Hearing:
+        waves = torch.stack([window.samples for window in windows]).to(self.device)
+        return self.listener.hear(waves)
+
+    def _refuse_short(self, path: str | Path, window: SoundWindow) -> None:
+        least, rate = self.listener.min_samples, self.listener.rate_hz
+        if len(window.samples) < least:
+            raise InputError(
+                f"{path} lasts {len(window.samples) / rate:.3f} s, {self.name} needs at least "
+                f"{least / rate:.3f} s: use a longer sound"
+            )
+
+
+class _Collected:
+    """Results of windows, gathered on the CPU."""
+
+    def __init__(self, listener: Listener, *, with_steps: bool) -> None:
+        self.listener, self.with_steps = listener, with_steps
+        self.peak, self.end = 0.0, 0
+        self.spans: list[list[float]] = []
+        self.fresh: list[int] = []
+        self.features: list[Tensor] = []
+        self.probabilities: list[Tensor] = []
+        self.steps: list[Tensor] = []
+        self.times: list[Tensor] = []
+
+    def add(self, windows: tuple[SoundWindow, ...], heard: Hearing) -> None:
+        """Keep what a batch of windows gave."""
+        rate = self.listener.rate_hz
+        self.features.append(heard.features.float().cpu())
+        if heard.logits is not None:
+            logits = heard.logits.float().cpu()
+            many = self.listener.labels == "many"
+            self.probabilities.append(logits.sigmoid() if many else logits.softmax(dim=1))
+        for place, window in enumerate(windows):
+            self.spans.append([window.start / rate, window.end / rate])
+            self.fresh.append(window.num_fresh)
+            self.peak = max(self.peak, float(window.samples.abs().max()))
+            if self.with_steps and heard.steps is not None:
+                self._add_steps(heard.steps[place].float().cpu(), window)
+            self.end = window.end
+
+    def _add_steps(self, steps: Float[Tensor, "f k"], window: SoundWindow) -> None:
+        """Keep the steps that lie in no earlier window."""
+        rate, distance = self.listener.rate_hz, self.listener.step_seconds
+        assert distance is not None
+        times = window.start / rate + (torch.arange(len(steps)) + 0.5) * distance
+        fresh = times >= (window.end - window.num_fresh) / rate
+        self.steps.append(steps[fresh])
+        self.times.append(times[fresh])
+
+    def result(self) -> Heard:
+        """Everything about the sound."""
+        features = torch.cat(self.features)
+        probabilities = torch.cat(self.probabilities) if self.probabilities else None
+        weights = torch.tensor(self.fresh, dtype=torch.float64)
+        weights = (weights / weights.sum()).float()
+        return Heard(
+            seconds=self.end / self.listener.rate_hz,
+            silent=self.peak < SILENT_PEAK,
+            spans=torch.tensor(self.spans),
+            features=features,
+            probabilities=probabilities,
+            whole_features=weights @ features,
+            whole=None if probabilities is None else weights @ probabilities,
+            steps=torch.cat(self.steps) if self.steps else None,
+            step_times=torch.cat(self.times) if self.times else None,
+        )
+
+
+def load_tagger(source: str | Path, *, device: str = "cpu") -> SoundTagger:
+    """Open AST, SSAST, Audio-MAE, HTS-AT or PaSST: a model folder, or converted weights by name.
+
+    Class names come from the folder. A pre-trained Audio-MAE opens too, and gives embeddings
+    alone. Raises InputError for anything else, WeightsError for weights that do not fit.
+    """
+    bundle = open_bundle(source)
+    folder = _listening_part(bundle)
+    target = torch.device(device)
+    listener = build_listener(folder, target)
+    told = folder.extra.get("class_names", bundle.extra.get("class_names"))
+    names = tuple(str(name) for name in cast(list[Any], told)) if isinstance(told, list) else ()
+    if names and len(names) != listener.num_classes:
+        raise InputError(
+            f"{folder.path}: {len(names)} class names for {listener.num_classes} classes"
+        )
+    return SoundTagger(
+        listener,
+        name=Path(source).name,
+        weights_sha256=folder.sha256,
+        class_names=names,
+        device=target,
+    )
+
+
+def _listening_part(bundle: Bundle) -> NativeFolder:
+    for part in bundle.parts.values():
+        if part.family in FAMILIES:
+            return part
+    found = ", ".join(sorted({part.family for part in bundle.parts.values()}))
+    raise InputError(
+        f"{bundle.path} holds {found} and no network that hears sounds: expected one of "
+        f"{', '.join(FAMILIES)}"
+    )
+
+
+def numbers(values: Float[Tensor, " n"] | Int[Tensor, " n"]) -> list[float]:
+    """The values of a vector as plain numbers."""
+    return cast(list[float], values.double().tolist())
+
+
+def _batches(windows: Iterator[SoundWindow], batch: int) -> Iterator[tuple[SoundWindow, ...]]:
+    # within one sound all windows have one length
+    while some := tuple(islice(windows, batch)):
+        yield some
