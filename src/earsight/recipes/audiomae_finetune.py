@@ -289,7 +289,7 @@ def finish(run: RunDir, training: FinetuneTraining) -> None:
         "step": training.step,
         training.watch.name: training.watch.best,
         "ended": ended,
-        "tags_mean_average_precision": tags_precision(scores, data.test),
+        "tags_mean_average_precision": tags_precision(scores, data.test, kind=recipe.loss),
         **report.plain(),
     }
     write_json(run.path / "scores.json", finite(told), overwrite=True)

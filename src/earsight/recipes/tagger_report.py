@@ -45,28 +45,36 @@ def valid_readings(
     best = scores.argmax(dim=1, keepdim=True)
     return {
         "valid_loss": float(tag_loss(scores, clips.targets, kind=kind)),
-        "valid_mean_average_precision": tags_precision(scores, clips),
+        "valid_mean_average_precision": tags_precision(scores, clips, kind=kind),
         "valid_accuracy": float(clips.targets.gather(1, best).mean()),
     }
 
 
-def tags_precision(scores: Float[Tensor, "n k"], clips: TaggedClips) -> float:
-    """mAP where a clip may have many classes; NaN where no class can be judged."""
+def probabilities_of(scores: Float[Tensor, "n k"], *, kind: TagLoss) -> Float[Tensor, "n k"]:
+    """Class probabilities as the loss means them."""
+    return scores.sigmoid() if kind == "binary" else scores.softmax(dim=1)
+
+
+def tags_precision(scores: Float[Tensor, "n k"], clips: TaggedClips, *, kind: TagLoss) -> float:
+    """mAP where a clip may have many classes; NaN where no class can be judged.
+
+    Clips are ranked by probabilities: a softmax ranks them otherwise than its scores do.
+    """
     present = clips.targets.numpy() > 0
     counts = present.sum(axis=0)
     judged = np.flatnonzero((counts > 0) & (counts < len(clips)))
     if not len(judged):
         return math.nan
-    return mean_average_precision(scores.double().numpy()[:, judged], present[:, judged])
+    found = probabilities_of(scores.double(), kind=kind)
+    return mean_average_precision(found.numpy()[:, judged], present[:, judged])
 
 
 def judged_on_test(
     scores: Float[Tensor, "n k"], data: TaggerData, *, kind: TagLoss
 ) -> HeldOutReport:
     """Scores by each test clip's one class; `tags_precision` is that of all its classes."""
-    probabilities = scores.sigmoid() if kind == "binary" else scores.softmax(dim=1)
     return held_out_report(
-        probabilities.double().numpy(),
+        probabilities_of(scores.double(), kind=kind).numpy(),
         np.array(data.test.labels, dtype=np.int64),
         class_names=data.class_names,
         owners=data.test.owners,

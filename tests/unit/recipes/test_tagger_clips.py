@@ -102,6 +102,13 @@ def test_scores_come_back_in_the_order_of_the_clips() -> None:
     assert asked == [[0, 1, 2], [3]]
     found = valid_readings(scores, clips, kind="softmax")
     assert found["valid_accuracy"] == found["valid_mean_average_precision"] == 1.0
+    moved = scores + torch.arange(4.0)[:, None] * 5
+    ranked = [
+        valid_readings(moved, clips, kind="softmax"),
+        valid_readings(moved, clips, kind="binary"),
+    ]
+    assert ranked[0]["valid_mean_average_precision"] == 1.0, "a softmax knows no common offset"
+    assert ranked[1]["valid_mean_average_precision"] < 1.0
 
 
 def test_clips_without_a_class_are_refused() -> None:
