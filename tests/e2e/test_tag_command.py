@@ -151,6 +151,7 @@ def test_htsat_writes_a_timeline_at_every_step(
         (("--top", "0"), "--top and --batch start at 1"),
         (("--window", "99"), "hears windows of 0.025 to 0.655 s, got 99"),
         (("--hop", "9"), "leaves gaps"),
+        (("--device", "toaster"), "device 'toaster' cannot be used here"),
         (("--window", "nan"), "the window must be above 0 s"),
     ],
 )

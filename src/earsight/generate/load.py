@@ -94,7 +94,7 @@ def load_pipeline(
             f"{source} holds {', '.join(bundle.parts)} and no transformer: it can code sound "
             "('earsight codec', load_codec), not make it from a picture"
         )
-    target = _device(device)
+    target = usable_device(device)
     codebook = _codebook(bundle, target)
     transformer = build_network(
         TokenGPT, TokenGPTConfig, bundle.parts["transformer"], "token_gpt", target
@@ -133,7 +133,7 @@ def load_codec(
     """Open a spectrogram codebook and a vocoder as a codec; raises as `load` does."""
     options = LoadOptions(device=device, precision=precision, vocoder=vocoder)
     bundle = open_bundle(source)
-    target = _device(device)
+    target = usable_device(device)
     return Codec(
         name=_name(source),
         weights_sha256=_codebook_part(bundle).sha256,
@@ -210,7 +210,8 @@ def _visual(extra: Mapping[str, Any], config: TokenGPTConfig) -> VisualKind:
     return kind
 
 
-def _device(name: str) -> torch.device:
+def usable_device(name: str) -> torch.device:
+    """The device of a name; raises InputError for one that cannot be used here."""
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

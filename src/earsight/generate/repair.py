@@ -20,6 +20,7 @@ from earsight.frontends.fbank_statistics import FbankStatistics
 from earsight.frontends.kaldi_fbank import PUBLISHED, denormalise, log_fbank, normalise, pad_or_crop
 from earsight.generate.bundles import build_network, open_bundle
 from earsight.generate.listeners import folder_statistics
+from earsight.generate.load import usable_device
 from earsight.media.waveform import Waveform
 from earsight.models.audiomae.config import MaskedAutoencoderConfig
 from earsight.models.audiomae.masking import Masking
@@ -155,7 +156,7 @@ def load_repairer(source: str | Path, *, device: str = "cpu") -> Repairer:
             "'audiomae-pretrained') restores sounds"
         )
     network = build_network(
-        MaskedAutoencoder, MaskedAutoencoderConfig, folder, "audiomae", torch.device(device)
+        MaskedAutoencoder, MaskedAutoencoderConfig, folder, "audiomae", usable_device(device)
     )
     statistics = folder_statistics(folder.extra, num_frames=network.config.encoder.num_frames)
     return Repairer(network, statistics, name=Path(source).name, weights_sha256=folder.sha256)

@@ -18,6 +18,7 @@ from earsight.checkpoints.native import Bundle, NativeFolder
 from earsight.errors import InputError
 from earsight.generate.bundles import open_bundle
 from earsight.generate.listeners import FAMILIES, Hearing, Listener, build_listener
+from earsight.generate.load import usable_device
 from earsight.generate.sound_windows import SoundWindow, sound_windows
 from earsight.media.audio import stream_audio
 
@@ -220,7 +221,7 @@ def load_tagger(source: str | Path, *, device: str = "cpu") -> SoundTagger:
     """
     bundle = open_bundle(source)
     folder = _listening_part(bundle)
-    target = torch.device(device)
+    target = usable_device(device)
     listener = build_listener(folder, target)
     told = folder.extra.get("class_names", bundle.extra.get("class_names"))
     names = tuple(str(name) for name in cast(list[Any], told)) if isinstance(told, list) else ()
