@@ -25,7 +25,9 @@ def _part(labels: Labels) -> PublishedPart:
     )
 
 
-def _record(name: str, file: str, summary: str, *, data: str, labels: Labels) -> PublishedWeights:
+def _record(
+    name: str, file: str, summary: str, *, data: str, labels: Labels, mel: str = "audioset"
+) -> PublishedWeights:
     return PublishedWeights(
         name=name,
         url=f"{_FOLDER}#{file}",
@@ -37,6 +39,7 @@ def _record(name: str, file: str, summary: str, *, data: str, labels: Labels) ->
         summary=summary,
         frontend="htsat_mel",
         parts=(_part(labels),),
+        extra={"mel": mel},
         notes=(
             f"no hash is published; the address is a folder, from which {file} must be downloaded "
             f"by hand and converted with --as {name}"
@@ -68,5 +71,6 @@ HTSAT = (
         "HTS-AT, 35 spoken words, spectrogram `htsat_mel.speech_commands`.",
         data="AudioSet, Speech Commands V2",
         labels="many",
+        mel="speech_commands",
     ),
 )
