@@ -212,10 +212,9 @@ def top(work: Path) -> dict[str, Any]:
 
 def variety(samples: Path) -> float:
     """Mean absolute difference between the two spectrograms of a clip, in [0, 1] units."""
-    pairs = [
-        (np.load(path), np.load(path.with_name(path.name.replace("_sample_0", "_sample_1"))))
-        for path in sorted(samples.rglob("*_sample_0.npy"))
-    ]
+    firsts = sorted(samples.rglob("*_sample_0.npy"))
+    both = [(path, path.with_name(path.name.replace("sample_0", "sample_1"))) for path in firsts]
+    pairs = [(np.load(one), np.load(other)) for one, other in both if other.is_file()]
     return float(np.mean([np.abs(first - second).mean() for first, second in pairs]))
 
 

@@ -52,8 +52,9 @@ for folder in room bank; do
         --features motion,sight --sight "$work/foley_sight/model"
 done
 
+num_codes=$(sed -n 's/.*"num_codes": \([0-9]*\).*/\1/p' "$work/specvqgan_codebook/model/config.json")
 train specvqgan_transformer --data "$work/room" "$work/bank" "$work/recordings" \
-    --set codebook="$work/specvqgan_codebook/model"
+    --set codebook="$work/specvqgan_codebook/model" --set "model.num_codes=$num_codes"
 
 step "join the networks"
 earsight weights join --output "$work/model" --overwrite \
@@ -63,7 +64,7 @@ earsight weights join --output "$work/model" --overwrite \
     --sight "$work/foley_sight/model" \
     --judge "$work/specvqgan_vggishish/model" \
     --ranker "$work/specvqgan_melception/model" \
-    --top-p 0.95 --guidance 2
+    --top-p 0.95 --guidance 2 --prefer-griffin-lim
 
 step "judge"
 earsight evaluate foley_room --data "$work/room" --model "$work/model" --judge "$work/model" \

@@ -156,7 +156,7 @@ def damped_sines(
 
 
 def placed(
-    blows: Iterable[tuple[float, Float[np.ndarray, " n"]]], *, num_samples: int, rate_hz: int
+    blows: Iterable[tuple[float, Float[np.ndarray, " _"]]], *, num_samples: int, rate_hz: int
 ) -> Float[np.ndarray, " s"]:
     """Sounds laid over one another from their times (s) on; what goes past the end is cut."""
     total = np.zeros(num_samples, np.float32)
