@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earsight.cli.report import print_json, print_table, progress, tell
+from earsight.cli.sampling_options import asked_sampling
 from earsight.errors import InputError
 
 if TYPE_CHECKING:
@@ -177,13 +178,7 @@ def _job(args: argparse.Namespace) -> "GenerationJob":
     from earsight.evaluate.workers import GenerationJob
     from earsight.generate.logits import SamplingConfig
 
-    asked = {
-        "temperature": args.temperature,
-        "top_k": args.top_k,
-        "top_p": args.top_p,
-        "guidance": args.guidance,
-    }
-    asked = {name: value for name, value in asked.items() if value is not None}
+    asked = asked_sampling(args)
     sampling = SamplingConfig(**asked) if asked else None
     settings = GenerationSettings(
         split=args.split,

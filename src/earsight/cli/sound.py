@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earsight.cli.report import Tally, progress
+from earsight.cli.sampling_options import asked_sampling
 from earsight.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         visual=args.visual,
     )
     model.class_index(request.class_name)
-    if not args.greedy and not _asked_sampling(args):
+    if not args.greedy and not asked_sampling(args):
         request = replace(request, sampling=model.default_sampling)
     tally = Tally("sound", as_json=args.json)
     taken: dict[str, Path] = {}
@@ -186,17 +187,11 @@ def _draw(
         draw_maps(maps, model.engine.config.num_condition, target, overwrite=args.overwrite)
 
 
-def _asked_sampling(args: argparse.Namespace) -> dict[str, Any]:
-    """Options of the draws that were given."""
-    names = ("temperature", "top_k", "top_p", "guidance")
-    return {name: value for name in names if (value := getattr(args, name)) is not None}
-
-
 def _request(args: argparse.Namespace) -> "SoundRequest":
     from earsight.generate.logits import SamplingConfig
     from earsight.generate.video_to_sound import SoundRequest
 
-    sampling = SamplingConfig(**_asked_sampling(args), greedy=args.greedy)
+    sampling = SamplingConfig(**asked_sampling(args), greedy=args.greedy)
     candidates = args.rank
     if candidates is None:
         # the small model's drafts differ much: the best of a few is worth the wait

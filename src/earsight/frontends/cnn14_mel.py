@@ -13,14 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from earsight.errors import ConfigError, InputError
+from earsight.errors import ConfigError
 from earsight.frontends.mel_filters import slaney_filters
+from earsight.frontends.panns_mel import TABLE, TABLE_SHA256, decibel_mel
 from earsight.frontends.stored_tables import load_table
 
-TABLE = "cnn14_mel.npz"
-TABLE_SHA256 = "2d8c0a89b097a8d4c9b8644a9acecd86467b4c58c0a7eb1fdb6f9223d31cd398"
-
-POWER_FLOOR = 1e-10
 HIGH_HZ_32K_ALTERNATIVE = 16000.0  # what one FAD package (gudgud96) uses instead of 14 kHz
 
 
@@ -77,18 +74,9 @@ def log_mel(wave: Float[Tensor, "b s"], config: Cnn14MelConfig) -> Float[Tensor,
     Input is mono at the config's rate. Raises InputError for a wave that is too short to be
     reflected at its border.
     """
-    border = config.fft_samples // 2
-    if wave.shape[1] <= border:
-        raise InputError(f"wave has {wave.shape[1]} samples: more than {border} are needed")
-    spectrum = torch.stft(
-        wave.float(),
-        config.fft_samples,
-        hop_length=config.hop_samples,
-        window=torch.hann_window(config.fft_samples, periodic=True, device=wave.device),
-        center=True,
-        pad_mode="reflect",
-        return_complex=True,
+    return decibel_mel(
+        wave,
+        mel_filters(config, wave.device),
+        fft_samples=config.fft_samples,
+        hop_samples=config.hop_samples,
     )
-    power = spectrum.real.square() + spectrum.imag.square()
-    mel = (mel_filters(config, wave.device) @ power).mT  # (b, t, m)
-    return 10 * torch.log10(mel.clamp(min=POWER_FLOOR))

@@ -13,13 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from earsight.errors import ConfigError, InputError
+from earsight.errors import ConfigError
 from earsight.frontends.mel_filters import slaney_filters
+from earsight.frontends.panns_mel import TABLE, TABLE_SHA256, decibel_mel
 from earsight.frontends.stored_tables import load_table
-
-TABLE = "cnn14_mel.npz"  # the published matrix is the one of PANNs at 32 kHz
-TABLE_SHA256 = "2d8c0a89b097a8d4c9b8644a9acecd86467b4c58c0a7eb1fdb6f9223d31cd398"
-POWER_FLOOR = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,18 +88,9 @@ def log_mel(
     too short to be reflected at its border.
     """
     config = config or audioset()
-    border = config.fft_samples // 2
-    if wave.shape[1] <= border:
-        raise InputError(f"wave has {wave.shape[1]} samples: more than {border} are needed")
-    spectrum = torch.stft(
-        wave.float(),
-        config.fft_samples,
-        hop_length=config.hop_samples,
-        window=torch.hann_window(config.fft_samples, periodic=True, device=wave.device),
-        center=True,
-        pad_mode="reflect",
-        return_complex=True,
+    return decibel_mel(
+        wave,
+        mel_filters(config, wave.device),
+        fft_samples=config.fft_samples,
+        hop_samples=config.hop_samples,
     )
-    power = spectrum.real.square() + spectrum.imag.square()
-    mel = (mel_filters(config, wave.device) @ power).mT  # (b, t, m)
-    return 10 * torch.log10(mel.clamp(min=POWER_FLOOR))

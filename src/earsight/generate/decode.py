@@ -25,6 +25,8 @@ JOINT_COLUMNS = 8
 VOCODE_FRAMES = 1024
 
 Compute = Literal["fp32", "bf16"]
+GRIFFIN_LIM = "griffin-lim"
+"""What options and model folders call the vocoder that needs no weights."""
 
 
 def stream_mel(

@@ -14,6 +14,7 @@ from earsight.checkpoints.native import (
 )
 from earsight.errors import ConfigError, WeightsError
 from earsight.files import file_digest, write_json
+from earsight.generate.decode import GRIFFIN_LIM
 from earsight.generate.logits import SamplingConfig
 from earsight.settings import to_plain
 
@@ -60,7 +61,7 @@ def join_models(
     extra = dict(found["transformer"].extra) if "transformer" in found else {}
     extra["sampling"] = to_plain(sampling or SamplingConfig())
     if prefer_griffin_lim:
-        extra["vocoder"] = "griffin-lim"
+        extra["vocoder"] = GRIFFIN_LIM
     with staged_folder(folder, overwrite=overwrite) as temporary:
         for name, part in found.items():
             shutil.copytree(part.path, temporary / name)

@@ -13,7 +13,7 @@ from earsight.errors import InputError, WeightsError
 from earsight.generate.bundles import BUNDLED, CONVERTED, build_network, open_bundle
 from earsight.generate.codec import Codec
 from earsight.generate.conditions import VisualKind
-from earsight.generate.decode import Compute, GriffinLimVocoder, MelGANVocoder, Vocoder
+from earsight.generate.decode import GRIFFIN_LIM, Compute, GriffinLimVocoder, MelGANVocoder, Vocoder
 from earsight.generate.logits import SamplingConfig
 from earsight.generate.look import Look
 from earsight.generate.sound_class import SoundClassifier, build_classifier
@@ -32,7 +32,6 @@ from earsight.nn.packed_linear import Precision
 from earsight.settings import from_plain
 
 VOCODER_NAME = "melgan-vggsound"
-GRIFFIN_LIM = "griffin-lim"
 VISUAL_KINDS: tuple[VisualKind, ...] = (
     "motion", "sight", "resnet50", "bn_inception", "noise", "none",
 )  # fmt: skip

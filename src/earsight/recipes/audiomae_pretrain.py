@@ -54,6 +54,7 @@ from earsight.training.batches import BatchPlan, item_generator
 from earsight.training.distributed import ALONE, World
 from earsight.training.optim import set_rate, update
 from earsight.training.precision import Precision, autocast
+from earsight.training.resumable import restored_step, saved_state
 from earsight.training.rundir import RunDir
 from earsight.training.schedules import epoch_warmup_cosine
 from earsight.training.watch import EarlyStopping, check_finite
@@ -268,19 +269,11 @@ class PretrainTraining:
 
     def state(self) -> dict[str, Any]:
         """Tensors and numbers to go on from."""
-        return {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "watch": self.watch.state(),
-        }
+        return saved_state(self.step, self.model, self.optimizer, self.watch)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
-        self.step = state["step"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.watch.restore(state["watch"])
+        self.step = restored_step(state, self.model, self.optimizer, self.watch)
 
 
 def train(

@@ -27,6 +27,7 @@ from earsight.training.distributed import World
 from earsight.training.ema import MovingAverage
 from earsight.training.optim import set_rate, update
 from earsight.training.precision import autocast
+from earsight.training.resumable import restored_step, saved_state
 from earsight.training.schedules import warmup_cosine
 from earsight.training.seeded import seeded_draws
 from earsight.training.synced_norm import synchronise_norms
@@ -106,26 +107,11 @@ class ClassifierTraining(Generic[Network]):
 
     def state(self) -> dict[str, Any]:
         """Tensors and numbers to go on from."""
-        state: dict[str, Any] = {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "watch": self.watch.state(),
-        }
-        if self.average is not None:
-            state["average"] = self.average.model.state_dict()
-            state["num_averaged"] = self.average.num_updates
-        return state
+        return saved_state(self.step, self.model, self.optimizer, self.watch, self.average)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
-        self.step = state["step"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.watch.restore(state["watch"])
-        if self.average is not None:
-            self.average.model.load_state_dict(state["average"])
-            self.average.num_updates = state["num_averaged"]
+        self.step = restored_step(state, self.model, self.optimizer, self.watch, self.average)
 
     def set_rate(self) -> None:
         """Learning rate of the coming step."""
