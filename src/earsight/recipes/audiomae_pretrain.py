@@ -27,12 +27,10 @@ from earsight.data.corpus import Corpus
 from earsight.data.fbank_clips import (
     WaveClips,
     WaveCut,
-    check_statistics_name,
     cut_wave,
     fbanks,
     first_parts,
     samples_of,
-    statistics_for,
 )
 from earsight.data.joined import JoinedCorpus
 from earsight.errors import ConfigError
@@ -49,6 +47,7 @@ from earsight.models.audiomae.groups import pretraining_groups
 from earsight.models.audiomae.masking import Masking, TokenMask
 from earsight.models.audiomae.model import MaskedAutoencoder
 from earsight.models.audiomae.patches import patchify, unpatchify, with_visible
+from earsight.recipes.start_folder import check_start, input_statistics, load_whole, open_start
 from earsight.settings import to_plain
 from earsight.training.batches import BatchPlan, item_generator
 from earsight.training.distributed import ALONE, World
@@ -59,6 +58,7 @@ from earsight.training.rundir import RunDir
 from earsight.training.schedules import epoch_warmup_cosine
 from earsight.training.watch import EarlyStopping, check_finite
 
+FAMILIES = ("audiomae",)
 RATE_BATCH = 256
 """Batch that `base_rate` is given for."""
 
@@ -71,14 +71,17 @@ PICTURE_GAP = 4
 class PretrainRecipe:
     """Everything that decides the outcome of a run; the defaults are the paper's.
 
-    The rate is `base_rate` for a batch of 256 and grows with the batch. `statistics` names
-    published ones of `frontends.fbank_statistics`, or "measured" those of the training clips.
+    `start` is the model folder of an earlier pre-training whose weights the run begins with; empty
+    for random weights. The rate is `base_rate` for a batch of 256 and grows with the batch.
+    `statistics` names published ones of `frontends.fbank_statistics`, "measured" those of the
+    training clips, "start" those that the start was trained with.
     `normalise_patches` rebuilds each patch less its mean and over its spread. A check judges at
     most `num_held_out` valid clips, masked alike every time; `patience` checks in a row without a
     lower loss end the run, and the weights of the best check are exported, without a patience the
     last ones.
     """
 
+    start: str = ""
     model: MaskedAutoencoderConfig = field(default_factory=MaskedAutoencoderConfig)
     masking: Masking = field(default_factory=Masking)
     cut: WaveCut = field(default_factory=WaveCut)
@@ -105,7 +108,7 @@ class PretrainRecipe:
 
     def __post_init__(self) -> None:
         """Refuse unknown statistics, and intervals and schedules that make no run."""
-        check_statistics_name(self.statistics)
+        check_start(self.start, self.statistics)
         counted = (self.batch, self.num_epochs, self.num_held_out, self.check_batch)
         if min(*counted, self.check_epochs, self.log_every, self.save_every) < 1:
             raise ConfigError("batch, epochs, held-out clips and intervals must be at least 1")
@@ -223,9 +226,9 @@ def preparation(recipe: object) -> Mapping[str, Any]:
 
 
 class PretrainData:
-    """Clips to train on and to judge by, and the statistics that normalise them.
+    """Clips to train on and to judge by, the start, the statistics that normalise the input.
 
-    Raises InputError where a split has no clips.
+    Raises InputError where a split has no clips, or the start no masked autoencoder.
     """
 
     def __init__(self, corpora: Sequence[Corpus], recipe: PretrainRecipe) -> None:
@@ -240,8 +243,10 @@ class PretrainData:
         self.valid = WaveClips(
             corpus, chosen, memory_gb=recipe.memory_gb / 4, settings=recipe.fbank
         )
-        self.statistics: FbankStatistics = statistics_for(
+        self.start = open_start(recipe.start, FAMILIES, system="masked autoencoder")
+        self.statistics: FbankStatistics = input_statistics(
             recipe.statistics,
+            self.start,
             self.train,
             num_frames=recipe.model.encoder.num_frames,
             fill=recipe.cut.fill,
@@ -257,7 +262,10 @@ class PretrainTraining:
         self.recipe, self.data, self.world = recipe, data, world
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)  # constructors draw from torch's global generator
-            self.model = MaskedAutoencoder(recipe.model).to(world.device).train()
+            self.model = MaskedAutoencoder(recipe.model)
+        if data.start is not None:
+            load_whole(self.model, recipe.model, data.start)
+        self.model.to(world.device).train()
         groups = pretraining_groups(self.model, weight_decay=recipe.weight_decay)
         self.optimizer = AdamW(
             [group.for_optimizer() for group in groups], recipe.rate, betas=recipe.betas

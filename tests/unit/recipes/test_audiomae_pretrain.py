@@ -90,7 +90,25 @@ def test_the_picture_shows_the_clip_whole_hidden_and_rebuilt(tmp_path: Path) -> 
     assert not torch.equal(rebuilt, whole)
 
 
+def test_a_run_on_another_corpus_begins_where_its_start_ended(tmp_path: Path) -> None:
+    before = RunDir(tmp_path / "before")
+    train(replace(tiny(), base_rate=0.8), before, corpora=[made()])
+    ended = json.loads((before.path / "ended.json").read_text())
+    recipe = override(tiny(), [f"start={before.path / 'model'}", "statistics=start", "seed=5"])
+    other = PretrainData([MadeCorpus("other", (), num_clips=6, seed=3)], recipe)
+    training = PretrainTraining(recipe, other, ALONE)
+    assert other.statistics == PretrainData([made()], tiny()).statistics
+    training.data = PretrainData([made()], replace(recipe, seed=0))
+    training.recipe = replace(recipe, seed=0)  # as the start was judged
+    assert held_out_loss(training) == pytest.approx(ended["held_out_loss"], abs=1e-6)
+    wider = override(recipe, ["model.encoder.width=32"])
+    with pytest.raises(InputError, match=r"encoder.width 16, expected 32"):
+        PretrainTraining(wider, other, ALONE)
+
+
 def test_settings_that_make_no_run_are_refused() -> None:
+    with pytest.raises(ConfigError, match="statistics 'start' need a start"):
+        override(tiny(), ["statistics=start"])
     with pytest.raises(ConfigError, match="no published statistics of 'audiosett'"):
         override(tiny(), ["statistics=audiosett"])
     with pytest.raises(ConfigError, match=r"warmup_epochs \(2\) must lie in 0..num_epochs - 1"):
