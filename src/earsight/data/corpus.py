@@ -2,7 +2,8 @@
 
 Prepared folders, the official layouts and shards all look like this, so a recipe never asks
 where its clips come from.
-Axes: m mel bands, t frames, s samples, n picture frames, w feature width.
+Axes: m mel bands, t frames, s samples, n picture frames, w feature width,
+r code rows, c columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Split = Literal["train", "valid", "test"]
@@ -62,4 +63,18 @@ class Corpus(Protocol):
 
     def features(self, record: ClipRecord, kind: str) -> Float[Tensor, "n w"]:
         """Picture features, 21.5 rows a second; raises InputError for a kind that is not there."""
+        ...
+
+
+@runtime_checkable
+class CodedCorpus(Protocol):
+    """A corpus that keeps codes of whole clips."""
+
+    @property
+    def code_digests(self) -> tuple[str, ...]:
+        """Codebooks whose codes are there, by the beginning of their weights' hash."""
+        ...
+
+    def codes(self, record: ClipRecord, digest: str) -> Int[Tensor, "r c"]:
+        """Codes of the whole code columns of a clip."""
         ...

@@ -25,7 +25,7 @@ from earsight.data.code_windows import (
     without_learned_values,
 )
 from earsight.data.collages import CollageConfig, draw_window
-from earsight.data.corpus import ClipRecord, Corpus, Split
+from earsight.data.corpus import ClipRecord, CodedCorpus, Corpus, Split
 from earsight.data.motion_pairs import TrackNoise, motion_from_strength, strength
 from earsight.data.sound_events import ClipParts, find_parts
 from earsight.errors import InputError
@@ -67,20 +67,6 @@ class Window:
     def num_frames(self) -> int:
         """Spectrogram frames."""
         return self.num_columns * COLUMN_FRAMES
-
-
-@runtime_checkable
-class CodedCorpus(Protocol):
-    """A corpus that keeps codes of whole clips."""
-
-    @property
-    def code_digests(self) -> tuple[str, ...]:
-        """Codebooks whose codes are there, by the beginning of their weights' hash."""
-        ...
-
-    def codes(self, record: ClipRecord, digest: str) -> Int[Tensor, "r c"]:
-        """Codes of the whole code columns of a clip."""
-        ...
 
 
 @runtime_checkable
