@@ -26,13 +26,14 @@ from earsight.models.htsat.config import HtsatConfig
 from earsight.models.htsat.model import Htsat
 from earsight.models.passt.config import PasstConfig
 from earsight.models.passt.model import Passt
-from earsight.models.ssast.config import SsastTaggerConfig
-from earsight.models.ssast.model import SsastTagger
+from earsight.models.ssast.config import SsastConfig, SsastTaggerConfig
+from earsight.models.ssast.model import Ssast, SsastTagger
+from earsight.nn.two_token_transformer import NUM_CLASS_TOKENS
 from earsight.settings import from_plain
 
 Labels = Literal["many", "one"]
-FAMILIES = ("ast", "ssast_tagger", "audiomae_tagger", "audiomae", "htsat", "passt")
-"""Families of model folders that can listen; "audiomae" gives features alone."""
+FAMILIES = ("ast", "ssast_tagger", "ssast", "audiomae_tagger", "audiomae", "htsat", "passt")
+"""Families of model folders that can listen; "ssast" and "audiomae" give features alone."""
 ONE_LABEL = ("esc50", "speech_commands_v1", "speech_commands_v2", "voxceleb", "voxceleb_speakers")
 """Data sets, by the name of their statistics, whose clips have one class each."""
 
@@ -64,6 +65,10 @@ class Listener(ABC):
     @abstractmethod
     def hear(self, wave: Float[Tensor, "b s"]) -> Hearing:
         """Features and scores of waves whose length lies within the two limits."""
+
+    def probabilities(self, logits: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+        """Of each class by itself where sounds have many, else of one class among all."""
+        return logits.sigmoid() if self.labels == "many" else logits.softmax(dim=1)
 
 
 class FbankListener(Listener):
@@ -159,7 +164,9 @@ def build_listener(folder: NativeFolder, device: torch.device) -> Listener:
             frames = mae.config.encoder.num_frames
             return _tagger(mae, frames, mae.config.num_classes, extra)
         case "audiomae":
-            return _pretrained(folder, device)
+            return _pretrained_audiomae(folder, device)
+        case "ssast":
+            return _pretrained_ssast(folder, device)
         case "htsat":
             return HtsatListener(
                 build_network(Htsat, HtsatConfig, folder, "htsat", device), _htsat_mel(extra)
@@ -201,7 +208,18 @@ def _tagger(
     )
 
 
-def _pretrained(folder: NativeFolder, device: torch.device) -> Listener:
+def _pretrained_ssast(folder: NativeFolder, device: torch.device) -> Listener:
+    network = build_network(Ssast, SsastConfig, folder, "ssast", device)
+
+    def judge(fbank: Tensor) -> Hearing:
+        # pooled as the fine-tuned network pools by default
+        return Hearing(network.encoder(fbank)[:, NUM_CLASS_TOKENS:].mean(dim=1), None)
+
+    statistics = folder_statistics(folder.extra, num_frames=network.config.num_frames)
+    return FbankListener(judge, statistics, num_classes=0, labels="many")
+
+
+def _pretrained_audiomae(folder: NativeFolder, device: torch.device) -> Listener:
     network = build_network(MaskedAutoencoder, MaskedAutoencoderConfig, folder, "audiomae", device)
     encoder = network.config.encoder
     # the upper third of the blocks, as the published code averages blocks 9 to 11 of 12

@@ -174,9 +174,7 @@ class _Collected:
         rate = self.listener.rate_hz
         self.features.append(heard.features.float().cpu())
         if heard.logits is not None:
-            logits = heard.logits.float().cpu()
-            many = self.listener.labels == "many"
-            self.probabilities.append(logits.sigmoid() if many else logits.softmax(dim=1))
+            self.probabilities.append(self.listener.probabilities(heard.logits.float()).cpu())
         for place, window in enumerate(windows):
             self.spans.append([window.start / rate, window.end / rate])
             self.fresh.append(window.num_fresh)
@@ -216,8 +214,8 @@ class _Collected:
 def load_tagger(source: str | Path, *, device: str = "cpu") -> SoundTagger:
     """Open AST, SSAST, Audio-MAE, HTS-AT or PaSST: a model folder, or converted weights by name.
 
-    Class names come from the folder. A pre-trained Audio-MAE opens too, and gives embeddings
-    alone. Raises InputError for anything else, WeightsError for weights that do not fit.
+    Class names come from the folder. A pre-trained Audio-MAE or SSAST opens too, and gives
+    embeddings alone. Raises InputError for anything else, WeightsError for weights that do not fit.
     """
     bundle = open_bundle(source)
     folder = _listening_part(bundle)
