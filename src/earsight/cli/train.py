@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,12 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earsight.cli.report import print_table, progress, tell
+from earsight.cli.train_clips import (
+    Selection,
+    all_folds,
+    changes_of_fold,
+    configure_selection,
+    note_selection,
+    open_corpora,
+    select,
+    warn_of_chosen_test,
+)
+from earsight.cli.train_folds import train_folds
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from earsight.data.corpus import Corpus
-    from earsight.training.distributed import World
     from earsight.training.rundir import RunDir
 
 EXIT_INTERRUPTED = 130
@@ -82,6 +92,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep the log alone, without TensorBoard curves, pictures and sounds",
     )
+    configure_selection(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,9 +107,8 @@ def run(args: argparse.Namespace) -> int:
             "earsight train RECIPE.SETTING --data DIR --run DIR ('earsight train --list' shows "
             "recipes)"
         )
-    module, recipe = choose(args.recipe or "", args.changes)
     try:
-        _train(module, recipe, args)
+        _train(args)
     except TrainingStopped as stopped:
         tell(f"earsight: {stopped}")
         return EXIT_INTERRUPTED
@@ -126,22 +136,58 @@ def choose(name: str, changes: Sequence[str]) -> "tuple[ModuleType, Any]":
     return module, override(module.SETTINGS[setting](), list(changes))
 
 
-def _train(module: "ModuleType", recipe: Any, args: argparse.Namespace) -> None:
+def _train(args: argparse.Namespace) -> None:
     from earsight.training.board import board_installed
     from earsight.training.distributed import join_world
     from earsight.training.interrupt import StopRequest
     from earsight.training.rundir import RunDir
 
+    # a wrong name or setting ends the command before any data is read
+    module, recipe = _chosen(args, 1 if args.folds else args.fold)
     with StopRequest().on_signals() as stop, join_world(args.device) as world:
         board = board_installed() and not args.no_tensorboard
         run_dir = RunDir(args.run, keep=args.keep, tensorboard=board, world=world, stop=stop)
         wanted = getattr(module, "preparation", None)
         corpora = open_corpora(args.data, run_dir, {} if wanted is None else wanted(recipe))
-        with _followed(run_dir, getattr(recipe, "num_steps", None)):
-            module.train(recipe, run_dir, corpora=corpora, world=world, resume=args.resume)
-        if world.is_first:
-            _draw(run_dir)
-            _tell_end(args.run)
+        if not args.folds:
+            _train_one(args, run_dir, corpora, args.fold, resume=args.resume)
+            return
+
+        def train(own: "RunDir", fold: int, resume: bool) -> None:
+            _train_one(args, own, corpora, fold, resume=resume)
+
+        told = {"recipe": args.recipe, "changes": args.changes, "data": [c.name for c in corpora]}
+        told |= {"fold_valid": args.fold_valid, "labels_per_class": args.labels_per_class}
+        train_folds(run_dir, all_folds(corpora), train, resume=args.resume, settings=told)
+
+
+def _train_one(
+    args: argparse.Namespace,
+    run_dir: "RunDir",
+    corpora: "Sequence[Corpus]",
+    fold: int | None,
+    *,
+    resume: bool,
+) -> None:
+    """One training, of a fold or of all clips, in its folder."""
+    module, recipe = _chosen(args, fold)
+    selection = Selection(
+        fold=fold, fold_valid=args.fold_valid, labels_per_class=args.labels_per_class
+    )
+    taken = select(corpora, selection, seed=getattr(recipe, "seed", 0))
+    note_selection(run_dir, selection)
+    if run_dir.world.is_first:
+        warn_of_chosen_test(recipe, selection)
+    with _followed(run_dir, getattr(recipe, "num_steps", None)):
+        module.train(recipe, run_dir, corpora=taken, world=run_dir.world, resume=resume)
+    if run_dir.world.is_first:
+        _draw(run_dir)
+        _tell_end(run_dir.path)
+
+
+def _chosen(args: argparse.Namespace, fold: int | None) -> "tuple[ModuleType, Any]":
+    """The recipe of a fold."""
+    return choose(args.recipe or "", changes_of_fold(args.changes, fold))
 
 
 def _tell_end(run: Path) -> None:
@@ -156,54 +202,6 @@ def _tell_end(run: Path) -> None:
     for name in ("model", "pipeline"):
         if (run / name).is_dir():
             tell(f"wrote {run / name}")
-
-
-def open_corpora(
-    folders: Sequence[Path], run_dir: "RunDir", options: Mapping[str, Any]
-) -> "list[Corpus]":
-    """Corpora of folders; folders of media are prepared into RUN/data first, by one process.
-
-    `options` of `prepare_corpus` are what the recipe needs of them.
-    """
-    from earsight.data.open_corpus import open_corpus
-    from earsight.data.prepared import is_prepared
-    from earsight.errors import InputError
-
-    corpora: list[Corpus] = []
-    for place, folder in enumerate(folders):
-        try:
-            corpora.append(open_corpus(folder))
-        except InputError:
-            if not folder.is_dir() or is_prepared(folder):
-                raise
-            corpora.append(open_corpus(_prepare(folder, run_dir, place, options)))
-    return corpora
-
-
-def _prepare(folder: Path, run_dir: "RunDir", place: int, options: Mapping[str, Any]) -> Path:
-    from earsight.prepare.corpus import prepare_corpus
-
-    target = run_dir.path / "data" / f"{place}_{folder.name}"
-    failure: Exception | None = None
-    if run_dir.world.is_first:
-        tell(f"preparing {folder} into {target}")
-        try:
-            done = prepare_corpus(folder, target, **options)
-            tell(f"{done.num_made + done.num_kept} clips, {len(done.skipped)} skipped")
-        except Exception as error:  # told to the processes that wait, then raised
-            failure = error
-    _wait(run_dir.world, failure)
-    return target
-
-
-def _wait(world: "World", failure: Exception | None) -> None:
-    from earsight.errors import InputError
-
-    anywhere = world.any(failure is not None)
-    if failure is not None:
-        raise failure
-    if anywhere:
-        raise InputError("the first process could not prepare the data: its message says why")
 
 
 def _list() -> int:
