@@ -1,6 +1,6 @@
-"""Pictures of an evaluation: true beside generated spectrograms, and bars with their errors.
+"""Pictures of an evaluation: spectrograms in pairs, bars with their errors, confusions.
 
-Axes: m mel bands, t frames.
+Axes: m mel bands, t frames, k classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from earsight.evaluate.card import Score
@@ -17,6 +18,8 @@ from earsight.files import staged
 from earsight.frontends.specvqgan_mel import MEL_HOP_SAMPLES, MEL_RATE_HZ
 
 DPI = 110
+MOST_CONFUSED = 100
+"""Classes up to which a confusion can be read as a picture."""
 COLOURS = ("#4467a8", "#9aa5b1", "#e0a458", "#5b8c5a", "#b9a0c9", "#d1495b")
 
 
@@ -88,6 +91,29 @@ def draw_bars(
     axes.axhline(0, color="#333333", linewidth=0.6)
     axes.legend(fontsize=7, frameon=False, ncols=len(systems), loc="upper center",
                 bbox_to_anchor=(0.5, -0.22))  # fmt: skip
+    return _save(figure, target)
+
+
+def draw_confusion(
+    table: Int[np.ndarray, "k k"], class_names: Sequence[str], target: Path
+) -> Path | None:
+    """Shares of each true class (rows) by what it was taken for; None for too many classes."""
+    if len(class_names) > MOST_CONFUSED:
+        return None
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    pyplot = _pyplot()
+    size = 2.2 + 0.32 * len(class_names)
+    figure, axes = pyplot.subplots(figsize=(size + 1.2, size), layout="constrained")
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in zip(*np.nonzero(table), strict=True):
+        axes.text(
+            column, row, str(table[row, column]), ha="center", va="center", fontsize=6,
+            color="white" if shares[row, column] > 0.5 else "#1d2430",
+        )  # fmt: skip
+    places = range(len(class_names))
+    axes.set(xticks=places, yticks=places, xlabel="most probable", ylabel="true")
+    axes.set_xticklabels(class_names, rotation=90, fontsize=7)
+    axes.set_yticklabels(class_names, fontsize=7)
     return _save(figure, target)
 
 

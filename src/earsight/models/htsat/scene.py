@@ -51,11 +51,14 @@ def shifted_scores(
 
     Source: official repository RetroCirce/HTS-Audio-Transformer, test on AudioSet.
     """
-    scores = torch.zeros(len(wave), network.config.num_classes, device=wave.device)
-    for number in range(num_shifts):
-        move = SHIFT_SAMPLES * number * (number + 1) // 2
-        scores = scores + network(log_mel(wave.roll(-move, dims=1))).scores
-    return scores / num_shifts
+    moves = cyclic_moves(num_shifts)
+    scores = [network(log_mel(wave.roll(-move, dims=1))).scores for move in moves]
+    return torch.stack(scores).mean(dim=0)
+
+
+def cyclic_moves(num_shifts: int) -> list[int]:
+    """Samples that each copy of a wave is moved by, from none on."""
+    return [SHIFT_SAMPLES * number * (number + 1) // 2 for number in range(num_shifts)]
 
 
 def _at_frames(network: Htsat, mel: Float[Tensor, "b t m"]) -> Float[Tensor, "b t k"]:
