@@ -14,19 +14,20 @@ class FewLabels(RegroupedCorpus):
 
     Clips are drawn by a hash of their id and `seed`: those of a smaller number are among those of
     a larger one, and neither order nor folds of other clips matter. Clips without a class are
-    left out of "train". Raises InputError where a class has fewer clips, naming such classes.
+    left out of "train". Raises InputError where a class that is trained on has fewer clips, naming
+    such classes.
     """
 
     def __init__(self, corpus: Corpus, per_class: int, *, seed: int = 0) -> None:
         if per_class < 1:
             raise InputError(f"{per_class} labelled clips a class teach nothing: take 1 or more")
-        by_class: dict[str, list[ClipRecord]] = {name: [] for name in corpus.class_names}
+        by_class: dict[str, list[ClipRecord]] = {}
         for record in corpus.records("train"):
             if record.class_name is not None:
-                by_class[record.class_name].append(record)
+                by_class.setdefault(record.class_name, []).append(record)
         short = [f"{name} {len(own)}" for name, own in by_class.items() if len(own) < per_class]
         if short or not by_class:
-            listed = ", ".join(short[:_LISTED]) or "there are no classes"
+            listed = ", ".join(short[:_LISTED]) or "none has a class"
             raise InputError(
                 f"{corpus.name}: {len(short)} of {len(by_class)} classes have fewer than "
                 f"{per_class} training clips ({listed}): take a smaller number"
