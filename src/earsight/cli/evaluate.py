@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from earsight.cli.evaluate_taggers import run_tagger, tagger_arguments
 from earsight.cli.report import print_json, print_table, progress, tell
 from earsight.cli.sampling_options import asked_sampling
 from earsight.errors import InputError
@@ -30,13 +31,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         )
         add_arguments(below)
         below.add_argument("--output", type=Path, required=True, metavar="DIR")
-        below.add_argument(
-            "--judge",
-            default="bundled",
-            metavar="MODEL",
-            help="who judges: bundled, a Melception's folder, or converted official weights by "
-            "name; none where the table can do without",
-        )
         below.add_argument(
             "--against", type=Path, metavar="CARD", help="print differences from another card"
         )
@@ -67,10 +61,12 @@ def run(args: argparse.Namespace) -> int:
 def _specvqgan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--real", type=Path, metavar="DIR", help="real sounds or spectrograms")
     parser.add_argument("--fake", type=Path, metavar="DIR", help="sounds of any system")
+    _judge_argument(parser)
     _generation_arguments(parser, needs_data=False)
 
 
 def _foley_arguments(parser: argparse.ArgumentParser) -> None:
+    _judge_argument(parser)
     _generation_arguments(parser, needs_data=True)
 
 
@@ -79,12 +75,24 @@ def _codebook_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--split", choices=("train", "valid", "test", "all"), default="test")
     parser.add_argument("--limit", type=int, metavar="N", help="the first N clips only")
+    _judge_argument(parser)
+
+
+def _judge_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--judge",
+        default="bundled",
+        metavar="MODEL",
+        help="who judges: bundled, a Melception's folder, or converted official weights by name; "
+        "none where the table can do without",
+    )
 
 
 TABLES: Mapping[str, tuple[str, Configure]] = {
     "specvqgan": ("FID, KID, ISC and MKL of generated sounds", _specvqgan_arguments),
     "foley_room": ("timing, relevance and loudness against known truth", _foley_arguments),
     "codebook": ("reconstruction and use of a codebook's codes", _codebook_arguments),
+    "tagger": ("mAP, d prime, accuracy and confusions of a tagger", tagger_arguments),
 }
 """Every table that can be evaluated, with its line in the help and its arguments."""
 
@@ -164,6 +172,7 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], "Card | None"]] = {
     "specvqgan": _run_specvqgan,
     "foley_room": _run_foley_room,
     "codebook": _run_codebook,
+    "tagger": run_tagger,
 }
 
 
@@ -229,7 +238,10 @@ def _counting(args: argparse.Namespace, world: "World") -> Generator[Callable[[i
 def _print(card: "Card", changes: "list[Difference] | None", args: argparse.Namespace) -> None:
     from earsight.evaluate.card import CARD_FILE, number, table
     from earsight.evaluate.report_page import PAGE_FILE
+    from earsight.evaluate.tagger_published import COLUMNS, beside_published
     from earsight.settings import to_plain
+
+    published = beside_published(card)
 
     for left in card.counts.skipped:
         tell(f"left out {left.name}: {left.reason}")
@@ -237,9 +249,13 @@ def _print(card: "Card", changes: "list[Difference] | None", args: argparse.Name
         plain: dict[str, Any] = {"command": "evaluate", **to_plain(card)}
         if changes is not None:
             plain["against"] = [{**to_plain(c), "change": c.change} for c in changes]
+        if published:
+            plain["published"] = [dict(zip(COLUMNS, row, strict=True)) for row in published]
         print_json(plain)
         return
     print_table(*table(card))
+    if published:
+        print_table(COLUMNS, published)
     if changes is not None:
         print_table(
             ("score", "here", "there", "change", "better"),

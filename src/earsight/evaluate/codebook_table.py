@@ -6,12 +6,13 @@ from typing import Literal
 
 import torch
 
-from earsight.data.corpus import SPLITS, Split
+from earsight.data.corpus import Split
 from earsight.data.open_corpus import open_corpus
 from earsight.errors import InputError
 from earsight.evaluate.card import Card, Counts, now, versions, write_card
 from earsight.evaluate.charts import SpectrogramPair, draw_pairs
 from earsight.evaluate.codebook_use import codebook_use, reconstruct
+from earsight.evaluate.corpus_clips import records_of
 from earsight.evaluate.judge import Judge, Spectrogram
 from earsight.evaluate.report_page import write_page
 from earsight.evaluate.sound_sets import open_set
@@ -88,9 +89,5 @@ def corpus_or_folder(
         except InputError as error:
             raise InputError(f"{refusal}; and as a folder of sounds: {error}") from error
         return data.name, folder_mels(sounds)
-    splits = SPLITS if split == "all" else (split,)
-    records = [record for name in splits for record in corpus.records(name)]
-    if not records:
-        sizes = ", ".join(f"{name} {len(corpus.records(name))}" for name in SPLITS)
-        raise InputError(f"{corpus.name} has no clips in its {split} split ({sizes})")
+    records = records_of(corpus, split)
     return corpus.name, [ClipMel(corpus, record) for record in records]

@@ -10,6 +10,8 @@ from earsight.files import staged
 from earsight.settings import to_plain
 
 PAGE_FILE = "report.html"
+Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
+"""A heading, names of columns, and lines."""
 MOST_LISTED = 200
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem;
@@ -31,6 +33,7 @@ def write_page(
     title: str,
     pictures: Sequence[tuple[str, Path]] = (),
     by_class: Mapping[str, Mapping[str, Mapping[str, Score]]] | None = None,
+    tables: Sequence[Table] = (),
 ) -> Path:
     """Write the page beside the card, in place of an older one; pictures lie in the folder."""
     parts = [
@@ -40,6 +43,8 @@ def write_page(
         _table(*table(card)),
         _meanings(card),
     ]
+    for heading, columns, lines in tables:
+        parts += [f"<h2>{escape(heading)}</h2>", _table(columns, lines)]
     for caption, picture in pictures:
         parts.append(f"<h2>{escape(caption)}</h2>")
         source = escape(picture.relative_to(folder).as_posix(), quote=True)

@@ -1,7 +1,7 @@
 """What a network hears in the clips of a corpus: features and class probabilities, a row a clip.
 
-A clip is heard whole: in windows of the network's own length, each weighted by what it adds to
-those before. Windows of several clips go through the network together.
+A clip is heard whole, in windows of the network's own length, and a row is the mean over time of
+what they say. Windows of several clips go through the network together.
 
 Axes: n clips, b windows, s samples, d features, k classes.
 """
@@ -20,7 +20,7 @@ from earsight.data.source_clips import media_kind
 from earsight.errors import ConfigError, EarsightError, InputError
 from earsight.evaluate.card import LeftOut, left_out
 from earsight.frontends.specvqgan_mel import MEL_RATE_HZ
-from earsight.generate.sound_windows import SoundWindow, sound_windows
+from earsight.generate.sound_windows import SoundWindow, mean_over_time, sound_windows
 from earsight.generate.tagger import SoundTagger
 from earsight.media.audio import read_audio
 from earsight.media.resample import resample
@@ -77,18 +77,18 @@ def hear_clips(
     Raises InputError where that is all of them.
     """
     sounds = sounds_of(records, settings)
-    sums: dict[int, _Sum] = {place: _Sum() for place in range(len(records))}
+    found: dict[int, _Windows] = {place: _Windows() for place in range(len(records))}
     problems: list[tuple[str, str]] = []
 
     def windows() -> Iterator[tuple[int, SoundWindow]]:
         for place, record in enumerate(records):
             try:
-                found = _windows(tagger, clip_sound(corpus, record, sounds), record)
+                cut = _cut(tagger, clip_sound(corpus, record, sounds), record)
             except (EarsightError, OSError) as error:
                 problems.append((record.id, str(error)))
-                del sums[place]
+                del found[place]
             else:
-                yield from ((place, window) for window in found)
+                yield from ((place, window) for window in cut)
             if on_clip is not None:
                 on_clip(1)
 
@@ -97,19 +97,16 @@ def hear_clips(
         features, probabilities = _listen(tagger, waves, settings.num_shifts)
         for row, (place, window) in enumerate(some):
             told = None if probabilities is None else probabilities[row]
-            sums[place].add(features[row], told, weight=window.num_fresh)
-    if not sums:
+            found[place].add(window, features[row], told)
+    if not found:
         first = problems[0] if problems else ("", "there are none")
         raise InputError(f"none of {len(records)} clips of {corpus.name} can be heard: {first[1]}")
-    heard = list(sums.values())
+    means = [windows.means() for windows in found.values()]
+    told = [probabilities.numpy() for _, probabilities in means if probabilities is not None]
     return HeardClips(
-        records=tuple(records[place] for place in sums),
-        features=np.stack([one.features() for one in heard]),
-        probabilities=(
-            np.stack([one.probabilities() for one in heard])
-            if tagger.listener.num_classes
-            else None
-        ),
+        records=tuple(records[place] for place in found),
+        features=np.stack([features.numpy() for features, _ in means]),
+        probabilities=np.stack(told) if told else None,
         left_out=left_out(problems),
         sounds=sounds,
     )
@@ -154,31 +151,31 @@ def batches_of_one_length(
     yield from waiting.values()
 
 
-class _Sum:
-    """Weighted sums over the windows of a clip."""
+class _Windows:
+    """What a network made of the windows of a clip."""
 
     def __init__(self) -> None:
-        self.weight = 0
-        self._features: np.ndarray | float = 0.0
-        self._probabilities: np.ndarray | float = 0.0
+        self._rows: list[tuple[int, int, Tensor, Tensor | None]] = []
 
-    def add(self, features: Tensor, probabilities: Tensor | None, *, weight: int) -> None:
+    def add(self, window: SoundWindow, features: Tensor, probabilities: Tensor | None) -> None:
         """Add a window."""
-        self.weight += weight
-        self._features = self._features + weight * features.numpy()
-        if probabilities is not None:
-            self._probabilities = self._probabilities + weight * probabilities.numpy()
+        self._rows.append((window.start, window.end, features, probabilities))
 
-    def features(self) -> np.ndarray:
-        """Their mean."""
-        return np.asarray(self._features / self.weight)
-
-    def probabilities(self) -> np.ndarray:
-        """Their mean."""
-        return np.asarray(self._probabilities / self.weight)
+    def means(self) -> tuple[Float[Tensor, " d"], Float[Tensor, " k"] | None]:
+        """Means over time of features and probabilities."""
+        starts, ends, features, probabilities = zip(*sorted(self._rows, key=_start), strict=True)
+        spans = torch.tensor([starts, ends]).T.double()
+        mean = mean_over_time(spans, torch.stack(features))
+        if probabilities[0] is None:
+            return mean, None
+        return mean, mean_over_time(spans, torch.stack(probabilities))
 
 
-def _windows(tagger: SoundTagger, sound: Waveform, record: ClipRecord) -> list[SoundWindow]:
+def _start(row: tuple[int, int, Tensor, Tensor | None]) -> int:
+    return row[0]
+
+
+def _cut(tagger: SoundTagger, sound: Waveform, record: ClipRecord) -> list[SoundWindow]:
     listener = tagger.listener
     heard = resample(sound, listener.rate_hz)
     size = listener.window_samples
@@ -195,14 +192,14 @@ def _windows(tagger: SoundTagger, sound: Waveform, record: ClipRecord) -> list[S
 def _listen(
     tagger: SoundTagger, waves: Float[Tensor, "b s"], num_shifts: int
 ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b k"] | None]:
-    """Features and probabilities, both means over cyclic moves, in float64 on the CPU."""
+    """Features and probabilities, both means over cyclic moves, on the CPU."""
     listener = tagger.listener
     features: list[Tensor] = []
     probabilities: list[Tensor] = []
     for move in cyclic_moves(num_shifts):
         heard = listener.hear(waves.roll(-move, dims=1).to(tagger.device))
-        features.append(heard.features.double().cpu())
+        features.append(heard.features.float().cpu())
         if heard.logits is not None:
-            probabilities.append(listener.probabilities(heard.logits.double()).cpu())
+            probabilities.append(listener.probabilities(heard.logits.float()).cpu())
     mean = torch.stack(features).mean(dim=0)
     return mean, torch.stack(probabilities).mean(dim=0) if probabilities else None
