@@ -209,6 +209,32 @@ def first_parts(
     return normalise(found, statistics)
 
 
+def spread_parts(
+    clips: WaveClips,
+    places: Sequence[int],
+    statistics: FbankStatistics,
+    *,
+    num_parts: int,
+    fill: Literal["padding", "repeat"],
+    settings: FbankSettings = PUBLISHED,
+    device: torch.device | None = None,
+) -> Float[Tensor, "b t m"]:
+    """Normalised filterbanks of `num_parts` parts of every clip, evenly spread, side by side.
+
+    One part is the first. Nothing is drawn. A clip that is too short gives the same part each time.
+    """
+    cut = WaveCut(start="first", gain="none", fill=fill)
+    wanted = samples_of(statistics.num_frames, settings)
+    waves: list[Tensor] = []
+    for place in places:
+        wave = clips.wave(place)
+        room = max(0, wave.numel() - wanted)
+        starts = [room * part // max(1, num_parts - 1) for part in range(num_parts)]
+        waves += [cut_wave(wave[start:], cut, num_samples=wanted) for start in starts]
+    found = fbanks(waves, num_frames=statistics.num_frames, settings=settings, device=device)
+    return normalise(found, statistics)
+
+
 def _gain(cut: WaveCut, rng: torch.Generator) -> float:
     match cut.gain:
         case "none":

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from earsight.errors import InputError
 from earsight.nn.attention import JointAttention, PreNormBlock
 from earsight.nn.position_tables import Grid, patch_grid
+from earsight.nn.recompute import run_block
 
 NUM_CLASS_TOKENS = 2
 NORM_EPSILON = 1e-6
@@ -56,9 +57,11 @@ class TwoTokenTransformer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=NORM_EPSILON)
         self._initialise()
 
-    def forward(self, mel: Float[Tensor, "b t m"]) -> Float[Tensor, "b a d"]:
+    def forward(
+        self, mel: Float[Tensor, "b t m"], *, recompute: bool = False
+    ) -> Float[Tensor, "b a d"]:
         """Normalised tokens, the two class tokens first; raises as `embed` does."""
-        return self.encode(self.embed(mel))
+        return self.encode(self.embed(mel), recompute=recompute)
 
     def embed(self, mel: Float[Tensor, "b t m"]) -> Float[Tensor, "b n d"]:
         """Patches without positions; InputError for a spectrogram of another size."""
@@ -71,12 +74,17 @@ class TwoTokenTransformer(nn.Module):
             )
         return rearrange(self.patches(rearrange(mel, "b t m -> b 1 m t")), "b d r c -> b (r c) d")
 
-    def encode(self, patches: Float[Tensor, "b n d"]) -> Float[Tensor, "b a d"]:
-        """Class tokens in front, positions added, through the blocks and the norm."""
+    def encode(
+        self, patches: Float[Tensor, "b n d"], *, recompute: bool = False
+    ) -> Float[Tensor, "b a d"]:
+        """Class tokens in front, positions added, through the blocks and the norm.
+
+        `recompute` saves memory in training.
+        """
         own = torch.cat([self.class_token, self.distillation_token], dim=1)
         x = torch.cat([own.expand(patches.shape[0], -1, -1), patches], dim=1) + self.positions
         for block in self.blocks:
-            x = block(x)
+            x = run_block(block, x, recompute=recompute)
         return self.norm(x)
 
     def _initialise(self) -> None:

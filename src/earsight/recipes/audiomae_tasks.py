@@ -7,88 +7,51 @@ facebookresearch/AudioMAE.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from earsight.data.fbank_clips import WaveCut, check_statistics_name
+from earsight.data.fbank_clips import WaveCut
 from earsight.errors import ConfigError
 from earsight.frontends.htsat_augment import Stripes
-from earsight.frontends.kaldi_fbank import PUBLISHED
 from earsight.models.audiomae.config import AudioTaggerConfig, vit_base
 from earsight.models.audiomae.groups import LAYER_DECAY
 from earsight.models.audiomae.masking import Masking, fine_tuning
 from earsight.recipes import audiomae_pretrain
 from earsight.recipes.tagger_clips import ClipChanges, DrawSettings, TagLoss
-from earsight.recipes.tagger_report import JudgedBy
-from earsight.training.precision import Precision
+from earsight.recipes.tagger_recipe import FbankTaggerRecipe
 
 RATE_BATCH = 256
 """Batch that `base_rate` is given for."""
 
-OF_START = "start"
-"""In place of a name of statistics: those that the start was trained with."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FinetuneRecipe:
+class FinetuneRecipe(FbankTaggerRecipe):
     """Everything that decides the outcome of a run; the defaults are the paper's for AudioSet.
 
     `start` is a model folder or name of a pre-trained or fine-tuned Audio-MAE, whose encoder is
     taken with its sizes; empty for random weights of `model`'s sizes. Length and classes are those
-    of `model` and of the data. `statistics` names published ones, or "measured", or "start" for
-    those the start was trained with. The rate is `base_rate` for a batch of 256; `layer_decay`
-    lowers it from block to block. `decay` averages the weights, and the average is what is checked
-    and kept. `patience` checks in a row without a better score end the run; the best is kept.
+    of `model` and of the data. The rate is `base_rate` for a batch of 256; `layer_decay` lowers it
+    from block to block. `masking` hides tokens in training.
     """
 
     model: AudioTaggerConfig = field(default_factory=AudioTaggerConfig)
     start: str = "audiomae-pretrained"
-    statistics: str = "audioset"
     draws: DrawSettings = field(default_factory=DrawSettings)
-    changes: ClipChanges = field(default_factory=ClipChanges)
     masking: Masking = field(default_factory=lambda: fine_tuning(time=0.3, frequency=0.3))
-    loss: TagLoss = "binary"
-    label_smoothing: float = 0.0
-    judged_by: JudgedBy = "mean_average_precision"
-    num_epochs: int = 100
     warmup_epochs: float = 20.0
     base_rate: float = 2e-4
     lowest_rate: float = 1e-6
     layer_decay: float = LAYER_DECAY
     weight_decay: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.95)
-    clip: float | None = None
-    decay: float | None = None
-    patience: int | None = None
-    precision: Precision = "bf16"
-    recompute: bool = False
-    memory_gb: float = 4.0
-    check_batch: int = 32
-    check_epochs: int = 1
-    log_every: int = 50
-    save_every: int = 1000
-    seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what makes no run."""
-        if self.statistics == OF_START and not self.start:
-            raise ConfigError("statistics 'start' need a start: name one, or 'measured'")
-        if self.statistics != OF_START:
-            check_statistics_name(self.statistics)
-        encoder, stripes = self.model.encoder, self.changes.stripes
-        if encoder.num_mels != PUBLISHED.num_mels:
-            raise ConfigError(f"expected {PUBLISHED.num_mels} mel bands, got {encoder.num_mels}")
-        if stripes.num_time and stripes.time_width > encoder.num_frames:
-            raise ConfigError(
-                f"stripes of up to {stripes.time_width} frames do not fit {encoder.num_frames}"
-            )
-        counted = (self.draws.batch, self.num_epochs, self.check_batch, self.check_epochs)
-        if min(*counted, self.log_every, self.save_every) < 1:
-            raise ConfigError("batch, epochs and intervals must all be at least 1")
+        FbankTaggerRecipe.__post_init__(self)
+        encoder = self.model.encoder
+        self.check_stripes(num_mels=encoder.num_mels, num_frames=encoder.num_frames)
         if not 0 <= self.warmup_epochs < self.num_epochs:
             raise ConfigError(
                 f"warmup_epochs ({self.warmup_epochs:g}) must lie in 0..num_epochs - 1 "
                 f"({self.num_epochs - 1})"
             )
-        if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
 
     @property
     def rate(self) -> float:

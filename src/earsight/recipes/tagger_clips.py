@@ -23,7 +23,6 @@ from earsight.data.fbank_clips import (
     beta_draw,
     cut_wave,
     fbanks,
-    first_parts,
     samples_of,
 )
 from earsight.data.joined import JoinedCorpus
@@ -34,6 +33,7 @@ from earsight.frontends.htsat_augment import Stripes, spec_augment
 from earsight.frontends.kaldi_fbank import PUBLISHED, FbankSettings, normalise
 
 TagLoss = Literal["binary", "softmax"]
+LOUDEST_NOISE, MOST_FRAMES_TURNED = 0.1, 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,8 @@ class ClipChanges:
     With probability `mixup` a clip is mixed with any other one, its share from Beta(`mix_shape`,
     `mix_shape`), classes by the same shares. `noise_db` is how far below a clip white noise lies
     that is added, None for none. `stripes` of the filterbank are set to 0 before it is normalised,
-    as published.
+    as published. `uniform_noise` adds AST's noise to the normalised filterbank, at a level of its
+    own a clip, and turns it by up to 10 frames.
     """
 
     cut: WaveCut = field(default_factory=WaveCut)
@@ -53,6 +54,7 @@ class ClipChanges:
     stripes: Stripes = field(
         default_factory=lambda: Stripes(num_time=1, time_width=192, num_bands=1, band_width=48)
     )
+    uniform_noise: bool = False
 
     def __post_init__(self) -> None:
         """Refuse shares outside [0, 1]."""
@@ -78,9 +80,9 @@ class DrawSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaggedBatch:
-    """Normalised filterbanks and how much of each class they hold."""
+    """Network inputs (normalised filterbanks) and how much of each class they hold."""
 
-    fbank: Float[Tensor, "b t m"]
+    inputs: Float[Tensor, "b t m"]
     targets: Float[Tensor, "b k"]
 
 
@@ -164,9 +166,10 @@ def draw_tagged(
     *,
     generators: Sequence[torch.Generator],
     device: torch.device,
+    settings: FbankSettings = PUBLISHED,
 ) -> TaggedBatch:
-    """Training clips, each changed by its own generator."""
-    settings, num_frames = clips.waves.settings, statistics.num_frames
+    """Training clips as `settings` have it, each changed by its own generator."""
+    num_frames = statistics.num_frames
     waves: list[Tensor] = []
     targets: list[Tensor] = []
     for place, rng in zip(places, generators, strict=True):
@@ -178,24 +181,12 @@ def draw_tagged(
         spec_augment(row[None], rng=rng, stripes=changes.stripes)
         for row, rng in zip(found, generators, strict=True)
     ]
-    return TaggedBatch(
-        fbank=normalise(torch.cat(striped), statistics), targets=torch.stack(targets).to(device)
-    )
-
-
-def judged_batch(
-    clips: TaggedClips,
-    places: Sequence[int],
-    changes: ClipChanges,
-    statistics: FbankStatistics,
-    *,
-    device: torch.device,
-) -> TaggedBatch:
-    """First parts of clips, nothing changed."""
-    return TaggedBatch(
-        fbank=first_parts(clips.waves, places, statistics, fill=changes.cut.fill, device=device),
-        targets=clips.targets[list(places)].to(device),
-    )
+    inputs = normalise(torch.cat(striped), statistics)
+    if changes.uniform_noise:
+        inputs = torch.stack(
+            [_turned_in_noise(row, rng) for row, rng in zip(inputs, generators, strict=True)]
+        )
+    return TaggedBatch(inputs=inputs, targets=torch.stack(targets).to(device))
 
 
 def tag_loss(
@@ -237,6 +228,12 @@ def _mixed(
 def _noisy(wave: Float[Tensor, " s"], below_db: float, rng: torch.Generator) -> Tensor:
     level = float(wave.square().mean().sqrt()) * 10 ** (-below_db / 20)
     return wave + level * torch.randn(wave.shape, generator=rng)
+
+
+def _turned_in_noise(fbank: Float[Tensor, "t m"], rng: torch.Generator) -> Tensor:
+    noise = torch.rand(fbank.shape, generator=rng) * torch.rand((), generator=rng)
+    turned = int(torch.randint(-MOST_FRAMES_TURNED, MOST_FRAMES_TURNED, (), generator=rng))
+    return (fbank + LOUDEST_NOISE * noise.to(fbank.device)).roll(turned, dims=0)
 
 
 def _targets(record: ClipRecord, class_names: Sequence[str]) -> Float[Tensor, " k"]:

@@ -1,4 +1,7 @@
-"""How a tagger is judged while it is trained and at its end.   Axes: n clips, k classes."""
+"""How a tagger is judged while it is trained and at its end.
+
+Axes: n and b clips, w windows of a clip, k classes.
+"""
 
 import math
 from collections.abc import Callable
@@ -53,6 +56,16 @@ def valid_readings(
 def probabilities_of(scores: Float[Tensor, "n k"], *, kind: TagLoss) -> Float[Tensor, "n k"]:
     """Class probabilities as the loss means them."""
     return scores.sigmoid() if kind == "binary" else scores.softmax(dim=1)
+
+
+def joined_windows(logits: Float[Tensor, "b w k"], *, kind: TagLoss) -> Float[Tensor, "b k"]:
+    """Scores whose probabilities are the mean of those of a clip's windows."""
+    if logits.shape[1] == 1:
+        return logits[:, 0]
+    if kind == "softmax":
+        return logits.log_softmax(dim=2).logsumexp(dim=1) - math.log(logits.shape[1])
+    found = logits.double().sigmoid().mean(dim=1)
+    return found.logit(eps=1e-12).float()
 
 
 def tags_precision(scores: Float[Tensor, "n k"], clips: TaggedClips, *, kind: TagLoss) -> float:

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from earsight.errors import ConfigError
 
@@ -93,3 +95,44 @@ def warmup_milestones(
         rate = peak * last_set / AST_WARMUP_STEPS
     passed = sum(last_set < epoch * steps_per_epoch <= step for epoch in milestones)
     return rate * decay**passed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochSchedule:
+    """A learning rate that counts in epochs, chosen by a recipe.
+
+    `milestones`: times `decay` after every epoch in steps of `every` from `first` on, with AST's
+    warm-up of 1000 steps where `slow_start` is set. `cosine`: up over `warmup_epochs`, then along
+    half a cosine to 0 at the end.
+    """
+
+    kind: Literal["milestones", "cosine"] = "milestones"
+    first: int = 2
+    every: int = 1
+    decay: float = 0.5
+    slow_start: bool = True
+    warmup_epochs: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse milestones that are none."""
+        if min(self.first, self.every) < 1 or not 0 < self.decay <= 1 or self.warmup_epochs < 0:
+            raise ConfigError(f"expected epochs from 1 on and a decay in (0, 1]: {self}")
+
+    def rate(self, step: int, *, peak: float, steps_per_epoch: int, num_epochs: int) -> float:
+        """Rate of the update that follows `step` finished ones of `num_epochs`."""
+        if self.kind == "milestones":
+            return warmup_milestones(
+                step,
+                peak=peak,
+                steps_per_epoch=steps_per_epoch,
+                milestones=range(self.first, num_epochs + 1, self.every),
+                decay=self.decay,
+                warmup=self.slow_start,
+            )
+        return epoch_warmup_cosine(
+            (step + 1) / steps_per_epoch,
+            peak=peak,
+            lowest=0.0,
+            warmup_epochs=min(self.warmup_epochs, num_epochs / 2),
+            num_epochs=num_epochs + 1 / steps_per_epoch,
+        )

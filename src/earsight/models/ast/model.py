@@ -45,7 +45,7 @@ class Ast(nn.Module):
         self.head_norm = nn.LayerNorm(config.width, eps=HEAD_NORM_EPSILON)
         self.head = nn.Linear(config.width, config.num_classes)
 
-    def forward(self, mel: Float[Tensor, "b t m"]) -> AstOutput:
+    def forward(self, mel: Float[Tensor, "b t m"], *, recompute: bool = False) -> AstOutput:
         """Features and class scores; InputError for a spectrogram of another size."""
-        features = self.encoder(mel)[:, :NUM_CLASS_TOKENS].mean(dim=1)
+        features = self.encoder(mel, recompute=recompute)[:, :NUM_CLASS_TOKENS].mean(dim=1)
         return AstOutput(features=features, logits=self.head(self.head_norm(features)))

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earsight.models.audiomae.config import DecoderBlock, DecoderConfig, EncoderConfig, Grid
-from earsight.models.audiomae.encoder import NORM_EPSILON, TOKEN_STD, initialise, run_block
+from earsight.models.audiomae.encoder import NORM_EPSILON, TOKEN_STD, initialise
 from earsight.models.audiomae.masking import TokenMask
 from earsight.models.audiomae.patches import positions_for, table_of
 from earsight.models.audiomae.windows import WindowBlock
 from earsight.nn.attention import JointAttention, PreNormBlock
+from earsight.nn.recompute import run_block
 
 
 class PatchDecoder(nn.Module):

@@ -7,20 +7,19 @@ d width, l layers.
 """
 
 from collections.abc import Iterator
-from typing import cast
 
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType] # partly typed
 
 from earsight.errors import InputError
 from earsight.models.audiomae.config import EncoderConfig
 from earsight.models.audiomae.patches import check_size, patchify, positions_for, table_of
 from earsight.nn.attention import JointAttention, PreNormBlock
 from earsight.nn.drop_path import branch_scales, linear_rates
+from earsight.nn.recompute import run_block
 
 NORM_EPSILON = 1e-6
 TOKEN_STD = 0.02
@@ -114,17 +113,6 @@ class PatchEncoder(nn.Module):
             raise InputError(f"drop_path is {rate:g}: in training pass a generator (rng=...)")
         rates = [own for own in linear_rates(rate, len(self.blocks)) for _ in range(2)]
         return rearrange(branch_scales(rates, batch, rng=rng), "(l s) b -> l s b", s=2)
-
-
-def run_block(
-    block: nn.Module, x: Float[Tensor, "b ..."], *given: Tensor | None, recompute: bool
-) -> Float[Tensor, "b ..."]:
-    """A block's output, computed again in the backward pass where `recompute` asks for it."""
-    if recompute and torch.is_grad_enabled():
-        return cast(
-            Tensor, checkpoint(block, x, *given, use_reentrant=False, preserve_rng_state=False)
-        )
-    return cast(Tensor, block(x, *given))
 
 
 def initialise(module: nn.Module) -> None:

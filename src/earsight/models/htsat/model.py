@@ -6,19 +6,19 @@ k classes, n residual branches.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType] # partly typed
 
 from earsight.errors import InputError
 from earsight.models.htsat.config import HtsatConfig
 from earsight.models.htsat.image import crops, fold, repeated, stretched, unfold
 from earsight.nn.attention import Feedforward
 from earsight.nn.drop_path import branch_scales, linear_rates
+from earsight.nn.recompute import run_block
 from earsight.nn.windows import WindowAttention
 
 NORM_EPSILON = 1e-5
@@ -109,13 +109,7 @@ class Stage(nn.Module):
     ) -> Float[Tensor, "b r2 c2 d2"]:
         """The next stage's map; `recompute` trades time for memory in training."""
         for block, own in zip(self.blocks, scales, strict=True):
-            if recompute and torch.is_grad_enabled():
-                x = cast(
-                    Tensor,
-                    checkpoint(block, x, own, use_reentrant=False, preserve_rng_state=False),
-                )
-            else:
-                x = block(x, own)
+            x = run_block(block, x, own, recompute=recompute)
         return x if self.merge is None else self.merge(x)
 
 

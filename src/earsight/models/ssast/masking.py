@@ -5,6 +5,7 @@ official repository YuanGongND/ssast.
 Axes: b clips, n patches, k masked patches, s starts, o offsets within a cluster.
 """
 
+from collections.abc import Sequence
 from random import Random
 
 import torch
@@ -39,6 +40,31 @@ def mask_numbers(
     _check(num_masked, num_patches)
     noise = torch.rand(num_clips, num_patches, generator=generator, device=generator.device)
     return noise.argsort(dim=1)[:, :num_masked]
+
+
+def mask_numbers_each(
+    config: SsastConfig, *, num_masked: int, generators: Sequence[torch.Generator]
+) -> Int[Tensor, "b k"]:
+    """`mask_numbers` with a generator for every clip, so that a clip's do not depend on the batch.
+
+    Raises ConfigError as `mask_numbers` does.
+    """
+    num_patches = config.num_patches
+    own = [_branched(generator) for generator in generators]
+    if not config.clustered:
+        _check(num_masked, num_patches)
+        noise = torch.stack([torch.rand(num_patches, generator=rng) for rng in own])
+        return noise.argsort(dim=1)[:, :num_masked]
+    _check(num_masked, num_patches - 2)
+    low, high = CLUSTER_SIDES[0], CLUSTER_SIDES[-1] + 1
+    sides = torch.cat([torch.randint(low, high, (1,), generator=rng) for rng in own])
+    draws = torch.zeros(len(own), 0, dtype=torch.int64)
+    while True:
+        more = [torch.randint(num_patches, (num_patches,), generator=rng) for rng in own]
+        draws = torch.cat([draws, torch.stack(more)], dim=1)
+        found, enough = cover(sides, draws, num_patches, config.grid[1], num_masked)
+        if bool(enough.all()):
+            return found
 
 
 def cluster_numbers(
@@ -119,6 +145,11 @@ def reference_frames(generator: Random, *, num_patches: int, num_masked: int) ->
     """The masked frames of one clip, as the official code draws them."""
     _check(num_masked, num_patches)
     return generator.sample(range(num_patches), num_masked)
+
+
+def _branched(generator: torch.Generator) -> torch.Generator:
+    """A generator that may be drawn from as often as is needed, without moving the other one on."""
+    return torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
 
 
 def _check(num_masked: int, most: int) -> None:

@@ -66,15 +66,18 @@ class Ssast(nn.Module):
         *,
         matched: Int[Tensor, "b k"],
         rebuilt: Int[Tensor, "b l"],
+        recompute: bool = False,
     ) -> SsastOutput:
         """Both tasks on the same clips, each with the numbers of its masked patches.
 
         Each task hides its own patches, in a pass of its own: both run side by side in the batch.
-        Raises InputError for a spectrogram of another size.
+        `recompute` saves memory in training. Raises InputError for a spectrogram of another size.
         """
         patches = self.encoder.embed(mel)
         hidden = torch.cat([self.hide(patches, matched), self.hide(patches, rebuilt)])
-        to_match, to_rebuild = self.encoder.encode(hidden)[:, NUM_CLASS_TOKENS:].chunk(2)
+        to_match, to_rebuild = self.encoder.encode(hidden, recompute=recompute)[
+            :, NUM_CLASS_TOKENS:
+        ].chunk(2)
         values = self.patch_values(mel)
         return SsastOutput(
             matched=self.match_head(chosen(to_match, matched)),
@@ -115,9 +118,9 @@ class SsastTagger(nn.Module):
         self.head_norm = nn.LayerNorm(config.width, eps=HEAD_NORM_EPSILON)
         self.head = nn.Linear(config.width, config.num_classes)
 
-    def forward(self, mel: Float[Tensor, "b t m"]) -> SsastTags:
+    def forward(self, mel: Float[Tensor, "b t m"], *, recompute: bool = False) -> SsastTags:
         """Features and class scores; InputError for a spectrogram of another size."""
-        tokens = self.encoder(mel)
+        tokens = self.encoder(mel, recompute=recompute)
         match self.config.pooling:
             case "patches":
                 features = tokens[:, NUM_CLASS_TOKENS:].mean(dim=1)
