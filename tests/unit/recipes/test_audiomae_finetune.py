@@ -14,9 +14,12 @@ from earsight.errors import ConfigError, InputError
 from earsight.models.audiomae.config import AudioTaggerConfig
 from earsight.models.audiomae.model import AudioTagger, MaskedAutoencoder
 from earsight.recipes import audiomae_finetune, audiomae_pretrain
-from earsight.recipes.audiomae_finetune import SETTINGS, FinetuneRecipe, begin, open_start, tiny
+from earsight.recipes.audiomae_finetune import SETTINGS, AudioMaeTagging, FinetuneRecipe, tiny
 from earsight.recipes.audiomae_finetune import train as finetune
+from earsight.recipes.tagger_clips import TaggerData
 from earsight.settings import from_plain, override, to_plain
+from earsight.training.coarse_to_fine import Compression
+from earsight.training.distributed import ALONE
 from earsight.training.rundir import RunDir
 
 
@@ -81,6 +84,7 @@ def test_a_killed_run_ends_in_the_same_weights_and_scores(tmp_path: Path) -> Non
     AudioTagger(from_plain(AudioTaggerConfig, own.config)).load_state_dict(own.tensors)
     scores = json.loads((whole.path / "scores.json").read_text())
     assert (scores["split"], scores["overall"]["num_clips"]) == ("valid", 4)
+    assert [epoch["step"] for epoch in scores["epochs"]] == [2, 4]
     assert "| all | 4 |" in (whole.path / "model" / "card.md").read_text()
 
 
@@ -92,7 +96,9 @@ def test_the_start_gives_encoder_and_statistics(tmp_path: Path) -> None:
     save_folder(folder, "audiomae", before.config, before.state_dict(), extra=told)
     recipe = override(tiny(), [f"start={folder}", "statistics=start"])
     longer = replace(recipe.model, encoder=replace(recipe.model.encoder, num_frames=96))
-    tagger = begin(replace(recipe, model=longer), open_start(str(folder)), num_classes=3)
+    data = TaggerData([made()], recipe.draws, memory_gb=0.1, seed=0)
+    tagging = AudioMaeTagging(replace(recipe, model=longer), data, ALONE)
+    tagger = tagging.network(Compression(method="frame_shift", factor=1))
     assert tagger.config.encoder.grid == (6, 8)
     mine, theirs = tagger.encoder.state_dict(), before.encoder.state_dict()
     torch.testing.assert_close(mine["positions"][:, :33], theirs["positions"])
@@ -115,4 +121,8 @@ def test_settings_that_make_no_run_are_refused(tmp_path: Path) -> None:
         override(tiny(), ["changes.stripes.time_width=80"])
     save_folder(tmp_path / "other", "sight", {"width": 1}, {"x": torch.zeros(1)})
     with pytest.raises(InputError, match="holds sight and no Audio-MAE"):
-        open_start(str(tmp_path / "other"))
+        finetune(
+            override(tiny(), [f"start={tmp_path / 'other'}"]),
+            RunDir(tmp_path / "run"),
+            corpora=[made()],
+        )

@@ -7,19 +7,25 @@ import pytest
 import torch
 from made_corpus import MadeCorpus
 
-from earsight.data.fbank_clips import WaveCut
+from earsight.data.fbank_clips import WaveCut, fbanks, samples_of, spread_parts
 from earsight.data.joined import JoinedCorpus
 from earsight.errors import InputError
 from earsight.frontends.fbank_statistics import FbankStatistics
 from earsight.frontends.htsat_augment import Stripes
+from earsight.frontends.kaldi_fbank import normalise
 from earsight.recipes.tagger_clips import (
     ClipChanges,
     TaggedClips,
+    TagLoss,
     draw_tagged,
-    judged_batch,
     tag_loss,
 )
-from earsight.recipes.tagger_report import all_scores, valid_readings
+from earsight.recipes.tagger_report import (
+    all_scores,
+    joined_windows,
+    probabilities_of,
+    valid_readings,
+)
 from earsight.training.distributed import ALONE
 
 STATISTICS = FbankStatistics(mean=1.0, spread=2.0, num_frames=64)
@@ -37,14 +43,33 @@ def draw(changes: ClipChanges, *, seed: int = 0) -> tuple[torch.Tensor, torch.Te
     rngs = [torch.Generator().manual_seed(seed + n) for n in range(2)]
     device = torch.device("cpu")
     found = draw_tagged(made(), [0, 1], changes, STATISTICS, generators=rngs, device=device)
-    return found.fbank, found.targets
+    return found.inputs, found.targets
 
 
 def test_without_changes_a_clip_is_as_it_is_judged() -> None:
     fbank, targets = draw(BARE)
-    plain = judged_batch(made(), [0, 1], BARE, STATISTICS, device=torch.device("cpu"))
-    torch.testing.assert_close(fbank, plain.fbank)
-    assert targets.tolist() == plain.targets.tolist() == [[1, 0], [0, 1]]
+    plain = spread_parts(made().waves, [0, 1], STATISTICS, num_parts=1, fill=BARE.cut.fill)
+    torch.testing.assert_close(fbank, plain)
+    assert targets.tolist() == [[1, 0], [0, 1]]
+
+
+def test_windows_of_a_clip_go_from_its_beginning_to_its_end() -> None:
+    clips = made()
+    wave = clips.waves.wave(0)
+    found = spread_parts(clips.waves, [0, 1], STATISTICS, num_parts=3, fill="padding")
+    assert found.shape == (6, 64, 128)
+    wanted = samples_of(64)
+    last = normalise(fbanks([wave[-wanted:]], num_frames=64), STATISTICS)
+    torch.testing.assert_close(found[2:3], last)
+    assert not torch.equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("kind", ["softmax", "binary"])
+def test_windows_are_joined_by_the_mean_of_their_probabilities(kind: TagLoss) -> None:
+    logits = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    found = probabilities_of(joined_windows(logits, kind=kind), kind=kind)
+    each = logits.sigmoid() if kind == "binary" else logits.softmax(dim=2)
+    torch.testing.assert_close(found, each.mean(dim=1))
 
 
 def test_a_mixture_has_the_shares_of_both_classes() -> None:
