@@ -50,6 +50,7 @@ RECIPES = (
     Recipe("specvqgan_melception", "sound classifier that judges generated sounds"),
     Recipe("foley_sight", "small image tower on rendered clips"),
     Recipe("audiomae_pretrain", "masked autoencoder of sounds without labels"),
+    Recipe("ssast_pretrain", "transformer on hidden patches of sounds without labels"),
     Recipe("audiomae_finetune", "classes of sounds from a masked autoencoder's encoder"),
     Recipe("ast", "classes of sounds by a spectrogram transformer, from pictures or from nothing"),
     Recipe("ssast_finetune", "classes of sounds from a pre-trained SSAST"),

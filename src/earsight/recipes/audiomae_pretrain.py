@@ -3,40 +3,27 @@
 Commands: `earsight train audiomae_pretrain.published --data AUDIOSET --run DIR`,
 `earsight train audiomae_pretrain.small --data FOLEYROOM ESC10 --run DIR`. Needs sounds alone, no
 classes. RUN/model is what `audiomae_finetune` starts from; TensorBoard shows a held-out clip
-whole, hidden and rebuilt.
+whole, hidden and rebuilt. Coarse phases first: `--set curriculum.factors=[4] --set
+curriculum.epochs=[10]`.
 Source: Huang et al., "Masked autoencoders that listen", 2022, sec. 3 and appendix; official
 repository facebookresearch/AudioMAE. Differs from them: a batch may join two epochs; bfloat16 in
 place of float16 with a scaler.
 
-Axes: b clips, t frames, m mel bands, n tokens, v values of a patch.
+Axes: b clips, t frames, m mel bands, v values of a patch.
 """
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
-from earsight.checkpoints.native import save_folder
 from earsight.data.corpus import Corpus
-from earsight.data.fbank_clips import (
-    WaveClips,
-    WaveCut,
-    cut_wave,
-    fbanks,
-    first_parts,
-    samples_of,
-)
-from earsight.data.joined import JoinedCorpus
-from earsight.errors import ConfigError
-from earsight.files import write_json
-from earsight.frontends.fbank_statistics import FbankStatistics
-from earsight.frontends.kaldi_fbank import PUBLISHED, FbankSettings, normalise
+from earsight.data.fbank_clips import WaveCut
+from earsight.frontends.kaldi_fbank import PUBLISHED, FbankSettings
 from earsight.losses.reconstruction import patch_statistics, reconstruction_loss
 from earsight.models.audiomae.config import (
     DecoderConfig,
@@ -44,89 +31,55 @@ from earsight.models.audiomae.config import (
     MaskedAutoencoderConfig,
 )
 from earsight.models.audiomae.groups import pretraining_groups
-from earsight.models.audiomae.masking import Masking, TokenMask
+from earsight.models.audiomae.masking import Masking
 from earsight.models.audiomae.model import MaskedAutoencoder
 from earsight.models.audiomae.patches import patchify, unpatchify, with_visible
-from earsight.recipes.start_folder import check_start, input_statistics, load_whole, open_start
-from earsight.settings import to_plain
-from earsight.training.batches import BatchPlan, item_generator
+from earsight.models.audiomae.phases import carry_weights, encoder_at
+from earsight.recipes.pretext import Shown
+from earsight.recipes.pretraining_loop import pretrain
+from earsight.recipes.pretraining_recipe import PretrainingRecipe, preparation
+from earsight.training.coarse_to_fine import Compression
 from earsight.training.distributed import ALONE, World
-from earsight.training.optim import set_rate, update
-from earsight.training.precision import Precision, autocast
-from earsight.training.resumable import restored_step, saved_state
+from earsight.training.precision import autocast
 from earsight.training.rundir import RunDir
 from earsight.training.schedules import epoch_warmup_cosine
-from earsight.training.watch import EarlyStopping, check_finite
 
-FAMILIES = ("audiomae",)
+__all__ = ["SETTINGS", "AudioMaePretext", "PretrainRecipe", "preparation", "train"]
+
 RATE_BATCH = 256
 """Batch that `base_rate` is given for."""
 
-# numbers that no position of a batch has, so that these draws are their own
-HELD_OUT_DRAW, DROPOUT_DRAW = zlib.crc32(b"held out"), zlib.crc32(b"dropout")
-PICTURE_GAP = 4
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PretrainRecipe:
+class PretrainRecipe(PretrainingRecipe):
     """Everything that decides the outcome of a run; the defaults are the paper's.
 
-    `start` is the model folder of an earlier pre-training whose weights the run begins with; empty
-    for random weights. The rate is `base_rate` for a batch of 256 and grows with the batch.
-    `statistics` names published ones of `frontends.fbank_statistics`, "measured" those of the
-    training clips, "start" those that the start was trained with.
-    `normalise_patches` rebuilds each patch less its mean and over its spread. A check judges at
-    most `num_held_out` valid clips, masked alike every time; `patience` checks in a row without a
-    lower loss end the run, and the weights of the best check are exported, without a patience the
-    last ones.
+    The rate is `base_rate` for a batch of 256 and grows with the batch. `normalise_patches`
+    rebuilds each patch less its mean and over its spread. `recompute` saves memory.
     """
 
-    start: str = ""
     model: MaskedAutoencoderConfig = field(default_factory=MaskedAutoencoderConfig)
     masking: Masking = field(default_factory=Masking)
-    cut: WaveCut = field(default_factory=WaveCut)
-    statistics: str = "audioset"
     normalise_patches: bool = True
-    num_epochs: int = 32
     warmup_epochs: float = 3.0
-    batch: int = 512
     base_rate: float = 2e-4
     lowest_rate: float = 1e-6
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 1e-4
-    clip: float | None = None
-    precision: Precision = "bf16"
     recompute: bool = False
-    memory_gb: float = 4.0
-    num_held_out: int = 512
-    check_batch: int = 32
-    check_epochs: int = 1
-    patience: int | None = None
-    log_every: int = 50
-    save_every: int = 1000
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse unknown statistics, and intervals and schedules that make no run."""
-        check_start(self.start, self.statistics)
-        counted = (self.batch, self.num_epochs, self.num_held_out, self.check_batch)
-        if min(*counted, self.check_epochs, self.log_every, self.save_every) < 1:
-            raise ConfigError("batch, epochs, held-out clips and intervals must be at least 1")
-        if not 0 <= self.warmup_epochs < self.num_epochs:
-            raise ConfigError(
-                f"warmup_epochs ({self.warmup_epochs:g}) must lie in 0..num_epochs - 1 "
-                f"({self.num_epochs - 1})"
-            )
+        """Refuse what makes no run."""
+        PretrainingRecipe.__post_init__(self)
+        self.check_lengths(self.model.encoder.num_frames)
+        self.check_warmup(self.warmup_epochs)
+        for phase in self.curriculum.phases(fine_epochs=self.num_epochs):
+            encoder_at(self.model.encoder, phase.compression)
 
     @property
     def rate(self) -> float:
         """Highest learning rate."""
         return self.base_rate * self.batch / RATE_BATCH
-
-    @property
-    def fbank(self) -> FbankSettings:
-        """Front end with the network's bands."""
-        return replace(PUBLISHED, num_mels=self.model.encoder.num_mels)
 
 
 def published() -> PretrainRecipe:
@@ -216,72 +169,114 @@ SETTINGS: Mapping[str, Callable[[], PretrainRecipe]] = {
 }
 
 
-def preparation(recipe: object) -> Mapping[str, Any]:
-    """How folders of media are prepared for this: no picture features, so sounds alone count too.
+class AudioMaePretext:
+    """The masked autoencoder as a `Pretext`."""
 
-    The same for every recipe that hears only.
-    """
-    del recipe
-    return {"features": ()}
+    family = "audiomae"
+    title = "Audio-MAE"
+    score = "loss"
+    higher_is_better = False
+    halve_patience: int | None = None
 
+    def __init__(self, recipe: PretrainRecipe) -> None:
+        self.recipe = recipe
+        self.num_frames: int = recipe.model.encoder.num_frames
+        self.fbank: FbankSettings = replace(PUBLISHED, num_mels=recipe.model.encoder.num_mels)
 
-class PretrainData:
-    """Clips to train on and to judge by, the start, the statistics that normalise the input.
+    def network(self, phase: Compression) -> MaskedAutoencoder:
+        """A new network; in a coarse phase with position codes of the full resolution."""
+        full = self.recipe.model
+        network = MaskedAutoencoder(replace(full, encoder=encoder_at(full.encoder, phase)))
+        carry_weights(network, network, full=full.encoder, phase=phase)
+        return network
 
-    Raises InputError where a split has no clips, or the start no masked autoencoder.
-    """
+    def carried(self, network: MaskedAutoencoder, phase: Compression) -> MaskedAutoencoder:
+        """All weights; position codes are those of the phase."""
+        following = self.network(phase)
+        carry_weights(network, following, full=self.recipe.model.encoder, phase=phase)
+        return following
 
-    def __init__(self, corpora: Sequence[Corpus], recipe: PretrainRecipe) -> None:
-        corpus = JoinedCorpus(corpora)
-        self.name = corpus.name
-        self.train = WaveClips(
-            corpus, corpus.records("train"), memory_gb=recipe.memory_gb, settings=recipe.fbank
+    def optimizer(self, network: MaskedAutoencoder) -> Optimizer:
+        """AdamW; what has one axis does not decay."""
+        groups = pretraining_groups(network, weight_decay=self.recipe.weight_decay)
+        return AdamW(
+            [group.for_optimizer() for group in groups], self.recipe.rate, betas=self.recipe.betas
         )
-        valid = corpus.records("valid")
-        count = min(len(valid), recipe.num_held_out)
-        chosen = [valid[number * len(valid) // count] for number in range(count)]
-        self.valid = WaveClips(
-            corpus, chosen, memory_gb=recipe.memory_gb / 4, settings=recipe.fbank
+
+    def rate(self, step: int, *, steps_per_epoch: int, num_epochs: int) -> float:
+        """Up over the warm-up, then along half a cosine to the end of the phase."""
+        return epoch_warmup_cosine(
+            step / steps_per_epoch,
+            peak=self.recipe.rate,
+            lowest=self.recipe.lowest_rate,
+            warmup_epochs=self.recipe.warmup_epochs,
+            num_epochs=float(num_epochs),
         )
-        self.start = open_start(recipe.start, FAMILIES, system="masked autoencoder")
-        self.statistics: FbankStatistics = input_statistics(
-            recipe.statistics,
-            self.start,
-            self.train,
-            num_frames=recipe.model.encoder.num_frames,
-            fill=recipe.cut.fill,
+
+    def losses(
+        self,
+        network: MaskedAutoencoder,
+        fbank: Float[Tensor, "b t m"],
+        generators: Sequence[torch.Generator],
+        *,
+        rng: torch.Generator | None,
+    ) -> dict[str, Tensor]:
+        """Squared difference on hidden patches."""
+        recipe, config = self.recipe, network.config.encoder
+        mask = recipe.masking.draw_each(config.grid_of(fbank.shape[1]), generators)
+        mask = mask.to(fbank.device)
+        with autocast(fbank.device, recipe.precision):
+            found = network(fbank, mask, rng=rng, recompute=recipe.recompute)
+        loss = reconstruction_loss(
+            found.patches,
+            patchify(fbank, config),
+            mask.masked,
+            normalise=recipe.normalise_patches,
         )
-        self.plan = BatchPlan(num_items=len(self.train), batch=recipe.batch, seed=recipe.seed)
-        self.steps_per_epoch = max(1, len(self.train) // recipe.batch)
+        return {"loss": loss}
 
+    def shown(
+        self,
+        network: MaskedAutoencoder,
+        fbank: Float[Tensor, "1 t m"],
+        generator: torch.Generator,
+    ) -> Shown:
+        """A clip before and after.
 
-class PretrainTraining:
-    """Network, optimiser and bookkeeping of a run: all that a resumed run needs."""
+        Patches that were normalised get back their true mean and spread, which the network never
+        says.
+        """
+        config, num_frames = network.config.encoder, fbank.shape[1]
+        mask = self.recipe.masking.draw(config.grid_of(num_frames), batch=1, rng=generator)
+        mask = mask.to(fbank.device)
+        rebuilt = network(fbank, mask).patches.float()
+        patches = patchify(fbank, config)
+        if self.recipe.normalise_patches:
+            own = patch_statistics(patches)
+            rebuilt = rebuilt * own.spread + own.mean
+        hidden = torch.full_like(patches, float(fbank.min()))
+        rows = [
+            patches,
+            with_visible(hidden, patches, mask.masked),
+            with_visible(rebuilt, patches, mask.masked),
+        ]
+        whole, seen, after = (unpatchify(row, config, num_frames=num_frames)[0] for row in rows)
+        return Shown(whole, seen, after)
 
-    def __init__(self, recipe: PretrainRecipe, data: PretrainData, world: World) -> None:
-        self.recipe, self.data, self.world = recipe, data, world
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)  # constructors draw from torch's global generator
-            self.model = MaskedAutoencoder(recipe.model)
-        if data.start is not None:
-            load_whole(self.model, recipe.model, data.start)
-        self.model.to(world.device).train()
-        groups = pretraining_groups(self.model, weight_decay=recipe.weight_decay)
-        self.optimizer = AdamW(
-            [group.for_optimizer() for group in groups], recipe.rate, betas=recipe.betas
+    def sizes(self) -> MaskedAutoencoderConfig:
+        """Sizes of the network at full resolution."""
+        return self.recipe.model
+
+    def extra(self) -> Mapping[str, Any]:
+        """How patches were rebuilt."""
+        return {"normalise_patches": self.recipe.normalise_patches}
+
+    def described(self) -> str:
+        """A sentence for the card."""
+        return (
+            "Encoder and decoder; rebuilds hidden patches of log filterbanks. Start of "
+            "`audiomae_finetune`."
         )
-        self.watch = EarlyStopping(patience=recipe.patience, name="held_out_loss")
-        self.num_steps = recipe.num_epochs * data.steps_per_epoch
-        self.check_every = recipe.check_epochs * data.steps_per_epoch
-        self.step = 0
-
-    def state(self) -> dict[str, Any]:
-        """Tensors and numbers to go on from."""
-        return saved_state(self.step, self.model, self.optimizer, self.watch)
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a saved state."""
-        self.step = restored_step(state, self.model, self.optimizer, self.watch)
 
 
 def train(
@@ -297,179 +292,4 @@ def train(
     `resume` goes on with a killed run to the same weights. Raises InputError where a split is
     empty, TrainingError where the loss breaks or the disk is full.
     """
-    run = run.seen_by(world)
-    run.note_recipe(recipe, resume=resume)
-    training = PretrainTraining(recipe, PretrainData(corpora, recipe), world)
-    if resume:
-        training.restore(run.load_state())
-        run.trim_log(training.step)
-    while training.step < training.num_steps and not training.watch.reason:
-        rate = epoch_warmup_cosine(
-            training.step / training.data.steps_per_epoch,
-            peak=recipe.rate,
-            lowest=recipe.lowest_rate,
-            warmup_epochs=recipe.warmup_epochs,
-            num_epochs=float(recipe.num_epochs),
-        )
-        set_rate(training.optimizer, rate)
-        loss = training_loss(training)
-        check_finite({"loss": loss}, training.step, checkpoint=run.newest)
-        gradient = update(training.optimizer, loss, clip=recipe.clip, world=world)
-        training.step += 1
-        if training.step % recipe.log_every == 0:
-            told = {"loss": float(loss.detach()), "gradient": gradient, "rate": rate}
-            run.log(training.step, world.mean(told))
-        if training.step % training.check_every == 0 or training.step == training.num_steps:
-            check(run, training)
-        if run.save_due(training.step, every=recipe.save_every, last=training.num_steps):
-            run.save_state(training.state())
-    finish(run, training)
-
-
-def training_loss(training: PretrainTraining) -> Float[Tensor, ""]:
-    """The loss of this process's part of the coming step, known from seed and step alone."""
-    recipe, data, world = training.recipe, training.data, training.world
-    indices, part = data.plan.indices(training.step), world.part(recipe.batch)
-    generators = [item_generator(recipe.seed, training.step, place) for place in part]
-    wanted = samples_of(recipe.model.encoder.num_frames, recipe.fbank)
-    waves = [
-        cut_wave(data.train.wave(indices[place]), recipe.cut, num_samples=wanted, rng=generator)
-        for place, generator in zip(part, generators, strict=True)
-    ]
-    found = fbanks(
-        waves,
-        num_frames=recipe.model.encoder.num_frames,
-        settings=recipe.fbank,
-        device=world.device,
-    )
-    dropout = item_generator(recipe.seed, training.step, DROPOUT_DRAW + world.rank)
-    on_device = torch.Generator(world.device).manual_seed(dropout.initial_seed())
-    training.model.train()
-    mask = recipe.masking.draw_each(recipe.model.encoder.grid, generators).to(world.device)
-    return masked_loss(training, normalise(found, data.statistics), mask, rng=on_device)
-
-
-def masked_loss(
-    training: PretrainTraining,
-    fbank: Float[Tensor, "b t m"],
-    mask: TokenMask,
-    *,
-    rng: torch.Generator | None = None,
-) -> Float[Tensor, ""]:
-    """Squared difference on hidden patches, in the run's precision."""
-    recipe = training.recipe
-    with autocast(training.world.device, recipe.precision):
-        found = training.model(fbank, mask, rng=rng, recompute=recipe.recompute)
-    patches = patchify(fbank, recipe.model.encoder)
-    return reconstruction_loss(
-        found.patches, patches, mask.masked, normalise=recipe.normalise_patches
-    )
-
-
-@torch.no_grad()
-def held_out_loss(training: PretrainTraining) -> float:
-    """Loss on valid clips with masks that are the same every time; processes share them."""
-    recipe, clips, world = training.recipe, training.data.valid, training.world
-    training.model.eval()
-    sums = torch.zeros(1, 2, dtype=torch.float64, device=world.device)
-    places = range(world.rank, len(clips), world.size)
-    for first in range(0, len(places), recipe.check_batch):
-        part = places[first : first + recipe.check_batch]
-        fbank, mask = held_out_batch(training, part)
-        sums[0, 0] += masked_loss(training, fbank, mask).double() * len(part)
-        sums[0, 1] += len(part)
-    total = world.gather(sums).sum(0)
-    return float(total[0] / total[1])
-
-
-def held_out_batch(
-    training: PretrainTraining, places: Sequence[int]
-) -> tuple[Float[Tensor, "b t m"], TokenMask]:
-    """First parts of valid clips, and their masks."""
-    recipe, data, world = training.recipe, training.data, training.world
-    fbank = first_parts(
-        data.valid, places, data.statistics, fill=recipe.cut.fill, device=world.device
-    )
-    generators = [item_generator(recipe.seed, HELD_OUT_DRAW, place) for place in places]
-    mask = recipe.masking.draw_each(recipe.model.encoder.grid, generators)
-    return fbank, mask.to(world.device)
-
-
-def check(run: RunDir, training: PretrainTraining) -> None:
-    """Judge the valid clips, show one of them, keep the state where the loss was never lower."""
-    found = held_out_loss(training)
-    run.log(training.step, {"held_out_loss": found})
-    if run.tensorboard and run.world.is_first:
-        run.log_picture(training.step, "whole_hidden_rebuilt", picture(training))
-    if training.watch.update(found, training.step) and training.recipe.patience is not None:
-        run.keep_best(training.state(), found, name="held_out_loss")
-
-
-@torch.no_grad()
-def picture(training: PretrainTraining) -> Float[Tensor, "m t"]:
-    """The first valid clip: at the top whole, below it what is seen, below that rebuilt; in [0, 1].
-
-    Patches that were normalised get back their true mean and spread, which the network never says.
-    """
-    recipe, config = training.recipe, training.recipe.model.encoder
-    training.model.eval()
-    fbank, mask = held_out_batch(training, [0])
-    rebuilt = training.model(fbank, mask).patches.float()
-    patches = patchify(fbank, config)
-    if recipe.normalise_patches:
-        own = patch_statistics(patches)
-        rebuilt = rebuilt * own.spread + own.mean
-    lowest, highest = float(fbank.min()), float(fbank.max())
-    hidden = with_visible(torch.full_like(patches, lowest), patches, mask.masked)
-    rows = [patches, hidden, with_visible(rebuilt, patches, mask.masked)]
-    shown = [unpatchify(row, config, num_frames=fbank.shape[1])[0] for row in rows]
-    bands = [rearrange(each, "t m -> m t") for each in shown]
-    gap = torch.full_like(bands[0][:PICTURE_GAP], highest)
-    stacked = torch.cat([bands[2], gap, bands[1], gap, bands[0]])  # low bands come first
-    return ((stacked - lowest) / max(highest - lowest, 1e-6)).clamp(0, 1)
-
-
-def finish(run: RunDir, training: PretrainTraining) -> None:
-    """Write RUN/ended.json and RUN/model: the best check's weights with a patience, else the last.
-
-    The model folder says which statistics its input needs.
-    """
-    last_step, reason = training.step, training.watch.reason
-    run.save_state(training.state())
-    if training.recipe.patience is not None and training.watch.best is not None:
-        training.restore(run.load_best())
-    found = held_out_loss(training)  # every process judges its share
-    if not run.world.is_first:
-        return
-    ended = {
-        "step": last_step,
-        "reason": reason or "all epochs are done",
-        "exported_step": training.step,
-        "held_out_loss": found,
-    }
-    write_json(run.path / "ended.json", ended, overwrite=True)
-    data, model = training.data, training.model
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    card = f"""# Audio-MAE, pre-trained
-
-Encoder and decoder, {parameters / 1e6:.1f} M parameters; rebuilds hidden patches of Kaldi log
-filterbanks. Start of `audiomae_finetune`.
-Data: {data.name}, {len(data.train)} clips. Weights of step {training.step} of {last_step}; loss on
-{len(data.valid)} held-out clips {found:.4f}.
-Input: (x - {data.statistics.mean:.6g}) / (2 * {data.statistics.spread:.6g}),
-{data.statistics.num_frames} frames.
-"""
-    save_folder(
-        run.path / "model",
-        "audiomae",
-        model.config,
-        model.state_dict(),
-        extra={
-            "frontend": "kaldi_fbank",
-            "statistics": to_plain(data.statistics),
-            "normalise_patches": training.recipe.normalise_patches,
-            "held_out_loss": found,
-        },
-        card=card,
-        overwrite=True,
-    )
+    pretrain(recipe, run, AudioMaePretext(recipe), corpora=corpora, world=world, resume=resume)

@@ -13,15 +13,19 @@ from earsight.checkpoints.native import read_folder
 from earsight.errors import ConfigError, InputError
 from earsight.models.audiomae.config import MaskedAutoencoderConfig
 from earsight.models.audiomae.model import MaskedAutoencoder
-from earsight.recipes import audiomae_pretrain
 from earsight.recipes.audiomae_pretrain import (
     SETTINGS,
-    PretrainData,
-    PretrainTraining,
-    held_out_loss,
-    picture,
+    AudioMaePretext,
+    PretrainRecipe,
     tiny,
     train,
+)
+from earsight.recipes.pretraining_loop import (
+    PICTURE_GAP,
+    Pretraining,
+    PretrainingData,
+    held_out_means,
+    picture,
 )
 from earsight.settings import from_plain, override, to_plain
 from earsight.training.distributed import ALONE
@@ -30,6 +34,14 @@ from earsight.training.rundir import RunDir
 
 def made() -> MadeCorpus:
     return MadeCorpus("made", (), num_clips=4)
+
+
+def training_of(
+    recipe: PretrainRecipe, corpus: MadeCorpus | None = None
+) -> Pretraining[MaskedAutoencoder]:
+    pretext = AudioMaePretext(recipe)
+    data = PretrainingData([corpus or made()], recipe, settings=pretext.fbank)
+    return Pretraining(recipe, pretext, data, ALONE)
 
 
 def test_settings_are_those_of_paper_and_script() -> None:
@@ -68,8 +80,7 @@ def test_what_was_hidden_is_rebuilt_better_than_before(tmp_path: Path) -> None:
     recipe = replace(
         tiny(), num_epochs=20, warmup_epochs=1.0, base_rate=0.8, check_epochs=5, patience=3
     )
-    data = PretrainData([made()], recipe)
-    start = held_out_loss(PretrainTraining(recipe, data, ALONE))
+    start = held_out_means(training_of(recipe))["held_out_loss"]
     run = RunDir(tmp_path / "run")
     train(recipe, run, corpora=[made()])
     ended = json.loads((run.path / "ended.json").read_text())
@@ -80,9 +91,8 @@ def test_what_was_hidden_is_rebuilt_better_than_before(tmp_path: Path) -> None:
 
 
 def test_the_picture_shows_the_clip_whole_hidden_and_rebuilt(tmp_path: Path) -> None:
-    training = PretrainTraining(tiny(), PretrainData([made()], tiny()), ALONE)
-    shown = picture(training)
-    assert shown.shape == (3 * 128 + 2 * audiomae_pretrain.PICTURE_GAP, 64)
+    shown = picture(training_of(tiny()))
+    assert shown.shape == (3 * 128 + 2 * PICTURE_GAP, 64)
     rebuilt, hidden, whole = shown[:128], shown[132:260], shown[264:]
     seen = (hidden == whole) & (hidden > 0)
     assert 0.15 < float(seen.float().mean()) < 0.25, "a quarter is seen, a few bands are silent"
@@ -95,15 +105,13 @@ def test_a_run_on_another_corpus_begins_where_its_start_ended(tmp_path: Path) ->
     train(replace(tiny(), base_rate=0.8), before, corpora=[made()])
     ended = json.loads((before.path / "ended.json").read_text())
     recipe = override(tiny(), [f"start={before.path / 'model'}", "statistics=start", "seed=5"])
-    other = PretrainData([MadeCorpus("other", (), num_clips=6, seed=3)], recipe)
-    training = PretrainTraining(recipe, other, ALONE)
-    assert other.statistics == PretrainData([made()], tiny()).statistics
-    training.data = PretrainData([made()], replace(recipe, seed=0))
-    training.recipe = replace(recipe, seed=0)  # as the start was judged
-    assert held_out_loss(training) == pytest.approx(ended["held_out_loss"], abs=1e-6)
-    wider = override(recipe, ["model.encoder.width=32"])
+    other = training_of(recipe, MadeCorpus("other", (), num_clips=6, seed=3))
+    same = training_of(replace(recipe, seed=0))  # as the start was judged
+    assert other.statistics == same.statistics == training_of(tiny()).statistics
+    other.data.valid, other.recipe = same.data.valid, same.recipe
+    assert held_out_means(other)["held_out_loss"] == pytest.approx(ended["held_out_loss"], abs=1e-6)
     with pytest.raises(InputError, match=r"encoder.width 16, expected 32"):
-        PretrainTraining(wider, other, ALONE)
+        training_of(override(recipe, ["model.encoder.width=32"]))
 
 
 def test_settings_that_make_no_run_are_refused() -> None:
@@ -115,3 +123,8 @@ def test_settings_that_make_no_run_are_refused() -> None:
         override(tiny(), ["warmup_epochs=2.0"])
     with pytest.raises(ConfigError, match="must be at least 1"):
         override(tiny(), ["batch=0"])
+    two_phases = ["curriculum.factors=[2]", "curriculum.epochs=[1]"]
+    with pytest.raises(ConfigError, match="curriculum: Audio-MAE's patches are square"):
+        override(tiny(), [*two_phases, "curriculum.method=patch_inverse"])
+    with pytest.raises(ConfigError, match=r"must lie in 0..curriculum.epochs - 1 \(0\): every"):
+        override(tiny(), [*two_phases, "warmup_epochs=1.0"])
