@@ -98,7 +98,7 @@ def test_silence_and_short_sounds_have_answers(model: Path, tmp_path: Path) -> N
         (("--share", "1"), "--share must lie between 0 and 1"),
         (("--share", "nan"), "--share must lie between 0 and 1"),
         (("--share", "0.5", "--device", "toaster"), "device 'toaster' cannot be used here"),
-        (("--model", "bundled"), "only a pre-trained Audio-MAE"),
+        (("--model", "bundled"), "no weights for this come with the package"),
         ((), "'audiomae-pretrained'"),
     ],
 )

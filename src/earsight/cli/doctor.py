@@ -17,7 +17,7 @@ from earsight.files import file_digest
 GIB = 2**30
 LOW_MEMORY_BYTES = 3 * GIB  # full published sizes need about this beside the sound itself
 LOW_DISK_BYTES = 5 * GIB  # the largest published archive and its converted copy
-BUNDLED = Path(__file__).parents[1] / "bundled"
+BUNDLED = tuple(Path(__file__).parents[1] / name for name in ("bundled", "bundled_listening"))
 # extra -> (package as pip knows it, module as Python knows it, what it is for)
 OPTIONAL = {
     "media": (
@@ -69,7 +69,8 @@ def examine() -> Iterator[Finding]:
     yield Finding("earsight", "ok", f"{version('earsight')} on {system}")
     yield from devices()
     yield from optional_parts()
-    yield from bundled_files(BUNDLED)
+    for folder in BUNDLED:
+        yield from bundled_files(folder)
     yield from cache()
     yield memory(available_memory_bytes())
 
@@ -122,9 +123,10 @@ def bundled_files(folder: Path) -> Iterator[Finding]:
 
     `folder` holds SHA256SUMS in the format of the program sha256sum.
     """
+    topic = f"{folder.name.replace('_', ' ')} files"
     listing = folder / "SHA256SUMS"
     if not listing.is_file():
-        yield Finding("bundled files", "note", "none in this installation")
+        yield Finding(topic, "note", "none in this installation")
         return
     broken: list[str] = []
     lines = listing.read_text().splitlines()
@@ -137,9 +139,9 @@ def bundled_files(folder: Path) -> Iterator[Finding]:
             broken.append(f"{name} is not the published file")
     if broken:
         advice = "reinstall: pip install --force-reinstall --no-deps earsight"
-        yield Finding("bundled files", "problem", "; ".join(broken), advice)
+        yield Finding(topic, "problem", "; ".join(broken), advice)
     else:
-        yield Finding("bundled files", "ok", f"{len(lines)} files intact")
+        yield Finding(topic, "ok", f"{len(lines)} files intact")
 
 
 def cache() -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earsight.cli.report import Tally, print_table
-from earsight.cli.sound_inputs import needed_model
+from earsight.cli.sound_inputs import wanted_model
 from earsight.errors import InputError
 from earsight.files import refuse_existing
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("input", type=Path, metavar="SOUND", help="sound or video")
-    parser.add_argument("--model", metavar="NAME_OR_FOLDER", help="a pre-trained Audio-MAE")
+    parser.add_argument(
+        "--model", metavar="NAME_OR_FOLDER", help="a pre-trained Audio-MAE (default: bundled)"
+    )
     parser.add_argument("--share", type=float, default=0.8, help="hidden share (default: 0.8)")
     parser.add_argument(
         "--kind", choices=("random", "time", "frequency", "both"), default="random",
@@ -30,6 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make all of the sound from the spectrogram, also what was visible",
     )
+    parser.add_argument(
+        "--levels",
+        choices=("predicted", "neighbours"),
+        help="how loud hidden patches are: as predicted, or as visible ones around (default: "
+        "what the model was trained for)",
+    )
     parser.add_argument("--output", type=Path, default=Path("out"), help="folder (default: out)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--overwrite", action="store_true", help="replace older outputs")
@@ -40,13 +48,13 @@ def run(args: argparse.Namespace) -> int:
     """Write NAME.repaired.wav, a picture of what happened, and the error on what was hidden."""
     if not 0 < args.share < 1:
         raise InputError(f"--share must lie between 0 and 1, got {args.share}")
-    model = needed_model(args.model, names="'audiomae-pretrained'")
+    model = wanted_model(args.model, names="'audiomae-pretrained'")
     if args.input.is_dir():
         raise InputError(f"{args.input} is a folder: give one sound")
 
     from earsight.generate.repair import load_repairer
 
-    repairer = load_repairer(model, device=args.device)
+    repairer = load_repairer(model, device=args.device, levels=args.levels)
     tally = Tally("repair", as_json=args.json)
     with tally.guarding(str(args.input)):
         told = _repair(repairer, args)
@@ -57,10 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _repair(repairer: "Repairer", args: argparse.Namespace) -> dict[str, Any]:
-    from earsight.frontends.kaldi_fbank import PUBLISHED
-    from earsight.generate.repair import MAX_SECONDS, draw_repair
-    from earsight.generate.seeds import item_generator
-    from earsight.media.audio import read_audio
+    from earsight.generate.repair_picture import draw_repair
     from earsight.media.provenance import Provenance, write_sidecar
     from earsight.media.wave_write import write_audio
 
@@ -68,23 +73,17 @@ def _repair(repairer: "Repairer", args: argparse.Namespace) -> dict[str, Any]:
     picture = args.output / f"{args.input.stem}.repair.png"
     for path in (wave, picture, wave.with_name(wave.name + ".json")):
         refuse_existing(path, overwrite=args.overwrite)
-    sound = read_audio(
+    repaired = repairer.repair_file(
         args.input,
-        rate_hz=PUBLISHED.rate_hz,
-        mono=True,
-        start_seconds=args.start,
-        # a little more than is allowed, so that a longer sound is refused and not cut
-        duration_seconds=MAX_SECONDS + 1 if args.duration is None else args.duration,
-    )
-    repaired = repairer.repair(
-        sound,
-        rng=item_generator(args.seed, "repair"),
+        seed=args.seed,
         share=args.share,
         kind=args.kind,
+        start_seconds=args.start,
+        duration_seconds=args.duration,
         keep_visible=not args.from_spectrogram,
     )
     draw_repair(repaired, picture, title=args.input.stem, overwrite=args.overwrite)
-    error = {"error": repaired.error, "error_of_mean": repaired.error_of_mean}
+    error = {name: getattr(repaired, name) for name in ("error", "error_of_mean", "shape_error")}
     origin = Provenance(
         model=repairer.name,
         weights_sha256=repairer.weights_sha256,
@@ -96,6 +95,7 @@ def _repair(repairer: "Repairer", args: argparse.Namespace) -> dict[str, Any]:
             "kind": args.kind,
             "start": args.start,
             "from_spectrogram": args.from_spectrogram,
+            "levels": repaired.levels,
         },
     )
     write_audio(wave, repaired.wave, provenance=origin, overwrite=args.overwrite)

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earsight.cli.report import Advance, Tally, print_table, progress
-from earsight.cli.sound_inputs import needed_model, sound_files
+from earsight.cli.sound_inputs import SoundInput, sound_files, wanted_model
 from earsight.errors import InputError
+from earsight.extras import require
 from earsight.files import refuse_existing
 
 if TYPE_CHECKING:
     from earsight.generate.tagger import SoundTagger
 
-TIMELINE_SUFFIX = ".timeline.csv"
+PICTURE_SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 NAMES = "'ast', 'htsat-audioset-1', 'audiomae-audioset', 'passt'"
 
 
@@ -21,7 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", type=Path, metavar="SOUND", help="sound, video, or folder of them"
     )
-    parser.add_argument("--model", metavar="NAME_OR_FOLDER", help="AST, SSAST, HTS-AT, ...")
+    parser.add_argument(
+        "--model", metavar="NAME_OR_FOLDER", help="AST, HTS-AT, ... (default: bundled)"
+    )
     parser.add_argument("--top", type=int, default=5, metavar="K", help="tags a sound (default: 5)")
     parser.add_argument("--window", type=float, metavar="S", help="seconds (default: the model's)")
     parser.add_argument("--hop", type=float, metavar="S", help="seconds (default: the window)")
@@ -32,7 +35,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write NAME.timeline.csv: best classes over time (HTS-AT: at every step)",
     )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        metavar="PATH",
+        help="draw spectrogram and timeline: NAME.tags.png in this folder, or this .png",
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write all tags")
+    parser.add_argument(
+        "--class-names",
+        type=Path,
+        metavar="FILE",
+        help="names of the classes: .txt (a line each), .csv (display_name), .json",
+    )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="windows at once")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--overwrite", action="store_true", help="replace older outputs")
@@ -43,15 +58,23 @@ def run(args: argparse.Namespace) -> int:
     """Tag every sound; a broken one is named and does not stop the others."""
     if args.top < 1 or args.batch < 1:
         raise InputError(f"--top and --batch start at 1, got {args.top} and {args.batch}")
-    model = needed_model(args.model, names=NAMES)
+    model = wanted_model(args.model, names=NAMES)
     inputs = sound_files(args.inputs)
+    if _is_file(args.picture) and len(inputs) > 1:
+        raise InputError(
+            f"--picture {args.picture} is one file for {len(inputs)} sounds: name a folder"
+        )
     if args.csv is not None:
         refuse_existing(args.csv, overwrite=args.overwrite)
+    if args.picture is not None:
+        require("matplotlib", extra="plots", purpose="--picture")
 
+    from earsight.data.class_lists import read_names
     from earsight.generate.tag_files import write_tags
     from earsight.generate.tagger import load_tagger
 
-    tagger = load_tagger(model, device=args.device)
+    names = None if args.class_names is None else read_names(args.class_names)
+    tagger = load_tagger(model, device=args.device, class_names=names)
     if not tagger.listener.num_classes:
         raise InputError(
             f"{tagger.name} was pre-trained only and knows no classes: use a fine-tuned network, "
@@ -59,14 +82,15 @@ def run(args: argparse.Namespace) -> int:
         )
     tagger.window_and_hop(args.window, args.hop)
     tally = Tally("tag", as_json=args.json)
-    taken: dict[str, Path] = {}
-    with progress("tag, seconds of sound", total=None) as advance:
-        for path in inputs:
-            with tally.guarding(str(path)):
-                tally.done(str(path), _tag(tagger, path, args, taken, advance))
-    done = [(item.name, dict(item.details)) for item in tally.items if item.outcome == "done"]
-    if args.csv is not None:
-        write_tags(args.csv, done, overwrite=args.overwrite)
+    try:
+        with progress("tag, seconds of sound", total=None) as advance:
+            for sound in inputs:
+                with tally.guarding(str(sound.path)):
+                    tally.done(str(sound.path), _tag(tagger, sound, args, advance))
+    finally:  # an interrupted run keeps what it has
+        done = _finished(tally)
+        if args.csv is not None and done:
+            write_tags(args.csv, done, overwrite=args.overwrite)
     if not args.json:
         _print(done, named=bool(tagger.class_names))
     return tally.finish(
@@ -79,34 +103,46 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tag(
-    tagger: "SoundTagger",
-    path: Path,
-    args: argparse.Namespace,
-    taken: dict[str, Path],
-    advance: Advance,
+    tagger: "SoundTagger", sound: SoundInput, args: argparse.Namespace, advance: Advance
 ) -> dict[str, Any]:
-    from earsight.generate.tag_files import described, write_timeline
+    from earsight.generate.tag_files import described
+    from earsight.generate.timeline import draw_timeline, timeline_of, write_timeline
 
-    folder: Path | None = args.timeline
-    timeline = None if folder is None else folder / f"{path.stem}{TIMELINE_SUFFIX}"
-    if timeline is not None:
-        if path.stem in taken:
-            raise InputError(f"its timeline would overwrite that of {taken[path.stem]}: rename one")
-        taken[path.stem] = path
-        refuse_existing(timeline, overwrite=args.overwrite)
+    targets: dict[str, Path] = {}
+    if args.timeline is not None:
+        targets["timeline"] = sound.beside(args.timeline, ".timeline.csv")
+    if args.picture is not None:
+        whole = _is_file(args.picture)
+        targets["picture"] = args.picture if whole else sound.beside(args.picture, ".tags.png")
+    for target in targets.values():
+        refuse_existing(target, overwrite=args.overwrite)
     heard = tagger.hear(
-        path,
+        sound.path,
         window_seconds=args.window,
         hop_seconds=args.hop,
         batch=args.batch,
-        with_steps=timeline is not None,
+        with_steps=bool(targets),
         on_seconds=advance,
     )
     told = described(tagger, heard, top=args.top, windows=args.windows)
-    if timeline is not None:
-        write_timeline(timeline, tagger, heard, top=args.top, overwrite=args.overwrite)
-        told["timeline"] = str(timeline)
-    return told
+    if targets:
+        line = timeline_of(tagger, heard, top=args.top)
+        if "timeline" in targets:
+            write_timeline(targets["timeline"], line, overwrite=args.overwrite)
+        if "picture" in targets:
+            title = f"{sound.path.name}   ({tagger.name})"
+            draw_timeline(
+                targets["picture"], sound.path, line, title=title, overwrite=args.overwrite
+            )
+    return told | {kind: str(target) for kind, target in targets.items()}
+
+
+def _is_file(path: Path | None) -> bool:
+    return path is not None and path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def _finished(tally: Tally) -> list[tuple[str, dict[str, Any]]]:
+    return [(item.name, dict(item.details)) for item in tally.items if item.outcome == "done"]
 
 
 def _print(done: list[tuple[str, dict[str, Any]]], *, named: bool) -> None:
@@ -123,4 +159,6 @@ def _print(done: list[tuple[str, dict[str, Any]]], *, named: bool) -> None:
     if rows:
         print_table(["sound", "seconds", "tags"], rows)
         if not named:
-            print("the model's folder tells no class names: classes are numbers, from 0")
+            print(
+                "no class names are known: classes are numbers, from 0 (--class-names FILE tells)"
+            )

@@ -20,7 +20,8 @@ ACTIONS = (
     ("report", "what becomes of every entry of a file"),
     ("join", "put networks trained one by one into one model folder"),
 )
-PARTS = ("codebook", "transformer", "vocoder", "sight", "judge", "ranker")
+MAKERS = ("codebook", "transformer", "vocoder", "sight", "judge", "ranker")
+HEARERS = ("tagger", "masked")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_join(action: argparse.ArgumentParser) -> None:
-    for part in PARTS:
+    for part in MAKERS + HEARERS:
         action.add_argument(f"--{part}", type=Path, metavar="DIR", help=f"folder of the {part}")
     action.add_argument("--output", type=Path, required=True, help="folder to write")
     action.add_argument("--card", type=Path, metavar="FILE", help="text that describes the model")
@@ -71,6 +72,7 @@ def _configure_join(action: argparse.ArgumentParser) -> None:
     action.add_argument(
         "--prefer-griffin-lim", action="store_true", help="use the vocoder on request only"
     )
+    action.add_argument("--half", action="store_true", help="store float16 (tagger and masked)")
     action.add_argument("--overwrite", action="store_true", help="replace an older folder")
 
 
@@ -119,30 +121,43 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _join(args: argparse.Namespace) -> int:
-    from earsight.generate.joining import join_models
+    from earsight.errors import InputError
+    from earsight.generate.joining import join_listeners, join_models
     from earsight.generate.logits import SamplingConfig
 
-    sampling = SamplingConfig(
-        temperature=args.temperature,
-        top_k=args.top_k,
-        top_p=args.top_p,
-        guidance=args.guidance,
-    )
-    given = {part: getattr(args, part) for part in PARTS if getattr(args, part) is not None}
+    given = {
+        part: getattr(args, part) for part in MAKERS + HEARERS if getattr(args, part) is not None
+    }
+    hears = any(part in given for part in HEARERS)
+    if hears and any(part in given for part in MAKERS):
+        raise InputError("networks that hear and networks that make sound are two folders")
+    if args.half and not hears:
+        raise InputError("--half is for --tagger and --masked: other parts are copied as they are")
     card = "" if args.card is None else args.card.read_text(encoding="utf-8")
     tally = Tally("weights join", as_json=args.json)
     with tally.guarding(str(args.output)):
-        join_models(
-            args.output,
-            given,
-            sampling=sampling,
-            prefer_griffin_lim=args.prefer_griffin_lim,
-            card=card,
-            overwrite=args.overwrite,
-        )
-        tally.done(str(args.output), {"output": str(args.output), "parts": ", ".join(given)})
-    if not args.json:
-        tell(f"{args.output}: {', '.join(given)}")
+        if hears:
+            join_listeners(args.output, given, card=card, half=args.half, overwrite=args.overwrite)
+        else:
+            sampling = SamplingConfig(
+                temperature=args.temperature,
+                top_k=args.top_k,
+                top_p=args.top_p,
+                guidance=args.guidance,
+            )
+            join_models(
+                args.output,
+                given,
+                sampling=sampling,
+                prefer_griffin_lim=args.prefer_griffin_lim,
+                card=card,
+                overwrite=args.overwrite,
+            )
+        size = sum(path.stat().st_size for path in args.output.rglob("*") if path.is_file())
+        told = {"output": str(args.output), "parts": ", ".join(given), "bytes": size}
+        tally.done(str(args.output), told)
+        if not args.json:
+            tell(f"{args.output}: {', '.join(given)}; {size / 1e6:.1f} MB")
     return tally.finish()
 
 

@@ -17,20 +17,28 @@ from earsight.settings import from_plain
 Module = TypeVar("Module", bound=nn.Module)
 BUNDLED = "bundled"
 BUNDLED_FOLDER = Path(__file__).parents[1] / "bundled"
+"""What "bundled" means to those who make or code sound."""
+LISTENING_FOLDER = Path(__file__).parents[1] / "bundled_listening"
+"""What "bundled" means to those who hear sound."""
 CONVERTED = "converted"
 """Folder inside the cache for official weights after conversion, one folder per name."""
 HUB_FILES = ("*.safetensors", "config.json", "card.md", "*/*.safetensors", "*/config.json")
 
 
-def open_bundle(source: str | Path) -> Bundle:
+def open_bundle(source: str | Path, *, bundled: Path = BUNDLED_FOLDER) -> Bundle:
     """Find and read the model folder that `source` means.
 
-    A folder's path, "bundled", the name of converted official weights, or a hub repository
-    `owner/name@revision`. Raises InputError when it is none of these.
+    A folder's path, "bundled" (the folder `bundled`), the name of converted official weights, or
+    a hub repository `owner/name@revision`. Raises InputError when it is none of these.
     """
     text = str(source)
     if text == BUNDLED:
-        return read_bundle(BUNDLED_FOLDER)
+        if not bundled.is_dir():
+            raise InputError(
+                f"no weights for this come with the package ({bundled.name} is not there): name "
+                "a model folder, or official weights that are installed"
+            )
+        return read_bundle(bundled)
     folder = Path(source)
     if folder.is_dir():
         return read_bundle(folder)

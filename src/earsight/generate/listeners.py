@@ -33,7 +33,9 @@ from earsight.settings import from_plain
 
 Labels = Literal["many", "one"]
 FAMILIES = ("ast", "ssast_tagger", "ssast", "audiomae_tagger", "audiomae", "htsat", "passt")
-"""Families of model folders that can listen; "ssast" and "audiomae" give features alone."""
+"""Families of model folders that can listen."""
+WITHOUT_CLASSES = ("ssast", "audiomae")
+"""Those of them that were pre-trained only and give features alone."""
 ONE_LABEL = ("esc50", "speech_commands_v1", "speech_commands_v2", "voxceleb", "voxceleb_speakers")
 """Data sets, by the name of their statistics, whose clips have one class each."""
 

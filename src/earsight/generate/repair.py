@@ -1,26 +1,29 @@
-"""Audio-MAE restores hidden parts of a sound: as numbers, as a picture, as sound.
+"""Audio-MAE restores hidden parts of a sound: as numbers and as sound.
 
 Axes: t frames, m mel bands, s samples.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from earsight.errors import InputError
-from earsight.extras import require
-from earsight.files import staged
 from earsight.frontends.fbank_sound import KnownSound, fbank_to_wave
 from earsight.frontends.fbank_statistics import FbankStatistics
 from earsight.frontends.kaldi_fbank import PUBLISHED, denormalise, log_fbank, normalise, pad_or_crop
-from earsight.generate.bundles import build_network, open_bundle
+from earsight.generate.bundles import BUNDLED, LISTENING_FOLDER, build_network, open_bundle
 from earsight.generate.listeners import folder_statistics
 from earsight.generate.load import usable_device
+from earsight.generate.patch_levels import with_levels_around
+from earsight.generate.seeds import item_generator
+from earsight.losses.reconstruction import reconstruction_loss
+from earsight.media.audio import read_audio
 from earsight.media.waveform import Waveform
 from earsight.models.audiomae.config import MaskedAutoencoderConfig
 from earsight.models.audiomae.masking import Masking
@@ -28,9 +31,9 @@ from earsight.models.audiomae.model import MaskedAutoencoder
 from earsight.models.audiomae.patches import patchify, unpatchify, with_visible
 
 MaskKind = Literal["random", "time", "frequency", "both"]
+Levels = Literal["predicted", "neighbours"]
 MAX_SECONDS = 60.0
 """Longest sound restored at once."""
-DPI = 130
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +42,10 @@ class Repaired:
 
     Spectrograms are log energies of `frontends.kaldi_fbank`. `error` is the mean square error on
     hidden values and `error_of_mean` that of the mean of what is visible, a guess anyone can make;
-    both in the network's units, and None where nothing of the sound was hidden.
+    both in the network's units, and None where nothing of the sound was hidden. With `levels`
+    "neighbours" the network predicted shapes alone: mean and spread of a hidden patch are guesses
+    from visible ones around it. `shape_error` is then the error of patches less their mean, over
+    their spread; without any idea it is 1.
     """
 
     original: Float[Tensor, "t m"]
@@ -48,6 +54,8 @@ class Repaired:
     wave: Waveform
     error: float | None
     error_of_mean: float | None
+    levels: Levels
+    shape_error: float | None
 
     @property
     def hidden_share(self) -> float:
@@ -63,11 +71,38 @@ class Repairer:
         network: MaskedAutoencoder,
         statistics: FbankStatistics,
         *,
+        levels: Levels,
         name: str,
         weights_sha256: str,
     ) -> None:
-        self.network, self.statistics = network, statistics
+        self.network, self.statistics, self.levels = network, statistics, levels
         self.name, self.weights_sha256 = name, weights_sha256
+
+    def repair_file(
+        self,
+        path: str | Path,
+        *,
+        seed: int = 0,
+        share: float = 0.8,
+        kind: MaskKind = "random",
+        start_seconds: float = 0.0,
+        duration_seconds: float | None = None,
+        keep_visible: bool = True,
+    ) -> Repaired:
+        """Hide parts of a sound file, or of a stretch of it, and restore them, as in `repair`.
+
+        Raises MediaError for a file that is not readable, InputError as `repair`.
+        """
+        sound = read_audio(
+            path,
+            rate_hz=PUBLISHED.rate_hz,
+            mono=True,
+            start_seconds=start_seconds,
+            # a little more than is allowed, so that a longer sound is refused and not cut
+            duration_seconds=MAX_SECONDS + 1 if duration_seconds is None else duration_seconds,
+        )
+        rng = item_generator(seed, "repair")
+        return self.repair(sound, rng=rng, share=share, kind=kind, keep_visible=keep_visible)
 
     def repair(
         self,
@@ -100,8 +135,8 @@ class Repairer:
         num_frames, length = len(original), self.network.config.encoder.num_frames
         stretches = (network_view[first : first + length] for first in range(0, num_frames, length))
         parts = [self._restore(stretch, masking, rng) for stretch in stretches]
-        restored = torch.cat([part for part, _ in parts])
-        hidden = torch.cat([mask for _, mask in parts])
+        restored = torch.cat([part.values for part in parts])
+        hidden = torch.cat([part.hidden for part in parts])
         error, error_of_mean = _errors(network_view, restored, hidden)
         energies = torch.where(hidden, denormalise(restored[None], self.statistics)[0], original)
         heard = fbank_to_wave(
@@ -117,13 +152,15 @@ class Repairer:
             wave=Waveform(heard[None], rate),
             error=error,
             error_of_mean=error_of_mean,
+            levels=self.levels,
+            shape_error=_shape_error(parts) if self.levels == "neighbours" else None,
         )
 
     @torch.inference_mode()
     def _restore(
         self, view: Float[Tensor, "t m"], masking: Masking, rng: torch.Generator
-    ) -> tuple[Float[Tensor, "t m"], Bool[Tensor, "t m"]]:
-        """Values with hidden patches predicted, and which values were hidden."""
+    ) -> "_Stretch":
+        """What becomes of a stretch of the network's own length, or a shorter one."""
         config, num_frames = self.network.config.encoder, len(view)
         whole = -(-num_frames // config.patch) * config.patch
         # what is put behind the end is what published inputs are padded with
@@ -131,23 +168,48 @@ class Repairer:
             pad_or_crop(denormalise(view[None], self.statistics), num_frames=whole),
             self.statistics,
         )
-        mask = masking.draw(config.grid_of(whole), batch=1, rng=rng)
+        grid = config.grid_of(whole)
+        mask = masking.draw(grid, batch=1, rng=rng)
         device = self.network.encoder.class_token.device
-        on_device = type(mask)(mask.order.to(device), mask.num_kept, mask.masked.to(device))
-        predicted = self.network(padded.to(device), on_device).patches.cpu()
-        patches = with_visible(predicted, patchify(padded, config), mask.masked)
+        predicted = self.network(padded.to(device), mask.to(device)).patches.float().cpu()
+        original = patchify(padded, config)
+        lost = reconstruction_loss(predicted, original, mask.masked)
+        if self.levels == "neighbours":
+            predicted = with_levels_around(predicted, original, mask.masked, grid)
+        patches = with_visible(predicted, original, mask.masked)
         values = unpatchify(patches, config, num_frames=whole)
         flags = mask.masked[..., None].expand(-1, -1, config.patch_values).float()
         hidden = unpatchify(flags, config, num_frames=whole) > 0
-        return values[0, :num_frames], hidden[0, :num_frames]
+        return _Stretch(
+            values[0, :num_frames],
+            hidden[0, :num_frames],
+            num_masked=int(mask.masked.sum()),
+            shape_error=float(lost),
+        )
 
 
-def load_repairer(source: str | Path, *, device: str = "cpu") -> Repairer:
-    """Open a pre-trained Audio-MAE: a model folder, or converted weights by name.
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Network values with hidden patches predicted, and which values were hidden."""
 
-    Raises InputError for another network, WeightsError for weights that do not fit.
+    values: Float[Tensor, "t m"]
+    hidden: Bool[Tensor, "t m"]
+    num_masked: int
+    shape_error: float
+
+
+def load_repairer(
+    source: str | Path = BUNDLED, *, device: str = "cpu", levels: Levels | None = None
+) -> Repairer:
+    """Open a pre-trained Audio-MAE: bundled, a model folder, or converted weights by name.
+
+    `levels` says whether the network predicts how loud a patch is, or its shape alone; the folder
+    knows. Raises InputError for another network, WeightsError for weights that do not fit.
+
+    `load_repairer("audiomae-pretrained").repair_file("dog.wav", share=0.5).wave` is the sound with
+    half of it hidden and restored.
     """
-    bundle = open_bundle(source)
+    bundle = open_bundle(source, bundled=LISTENING_FOLDER)
     folder = next((part for part in bundle.parts.values() if part.family == "audiomae"), None)
     if folder is None:
         found = ", ".join(sorted({part.family for part in bundle.parts.values()}))
@@ -158,8 +220,15 @@ def load_repairer(source: str | Path, *, device: str = "cpu") -> Repairer:
     network = build_network(
         MaskedAutoencoder, MaskedAutoencoderConfig, folder, "audiomae", usable_device(device)
     )
-    statistics = folder_statistics(folder.extra, num_frames=network.config.encoder.num_frames)
-    return Repairer(network, statistics, name=Path(source).name, weights_sha256=folder.sha256)
+    shapes_alone = bool(folder.extra.get("normalise_patches"))
+    trained_for: Levels = "neighbours" if shapes_alone else "predicted"
+    return Repairer(
+        network,
+        folder_statistics(folder.extra, num_frames=network.config.encoder.num_frames),
+        levels=levels or trained_for,
+        name=Path(source).name,
+        weights_sha256=folder.sha256,
+    )
 
 
 def masking_of(kind: MaskKind, share: float) -> Masking:
@@ -181,39 +250,6 @@ def masking_of(kind: MaskKind, share: float) -> Masking:
             return Masking(kind="time_frequency", time=each, frequency=each)
 
 
-def draw_repair(repaired: Repaired, target: Path, *, title: str, overwrite: bool = False) -> None:
-    """One picture: the original, what the network saw of it, and what it made of that."""
-    require("matplotlib", extra="plots", purpose="drawing a picture").use("Agg")
-    pyplot: Any = require("matplotlib.pyplot", extra="plots", purpose="drawing a picture")
-    num_frames, num_mels = repaired.original.shape
-    seconds = num_frames * PUBLISHED.hop_samples / PUBLISHED.rate_hz
-    figure, rows = pyplot.subplots(
-        3, 1, figsize=(min(14.0, max(6.0, seconds)), 7.5), sharex=True, layout="constrained"
-    )
-    seen = repaired.original.masked_fill(repaired.hidden, float("nan"))
-    high = float(repaired.original.max())
-    names = (f"{title}: original", f"visible, {1 - repaired.hidden_share:.0%}", "restored")
-    values = (repaired.original, seen, repaired.restored)
-    colours = pyplot.get_cmap("magma").with_extremes(bad="#9aa0a6")
-    for axes, name, picture in zip(rows, names, values, strict=True):
-        axes.imshow(
-            picture.T.numpy(),
-            origin="lower",
-            aspect="auto",
-            cmap=colours,
-            extent=(0, seconds, 0, num_mels),
-            vmin=high - 14,
-            vmax=max(high, high - 14 + 1e-3),
-        )
-        axes.set(title=name, ylabel="mel band")
-    rows[-1].set(xlabel="seconds")
-    try:
-        with staged(target, overwrite=overwrite) as temporary:
-            figure.savefig(temporary, dpi=DPI)
-    finally:
-        pyplot.close(figure)
-
-
 def _errors(
     original: Float[Tensor, "t m"], restored: Float[Tensor, "t m"], hidden: Bool[Tensor, "t m"]
 ) -> tuple[float | None, float | None]:
@@ -226,3 +262,10 @@ def _errors(
         float((restored[hidden] - target).square().mean()),
         float((guess - target).square().mean()),
     )
+
+
+def _shape_error(parts: Sequence[_Stretch]) -> float | None:
+    total = sum(part.num_masked for part in parts)
+    if not total:
+        return None
+    return sum(part.shape_error * part.num_masked for part in parts if part.num_masked) / total

@@ -28,6 +28,33 @@ class SoundWindow:
         return self.start + len(self.samples)
 
 
+def over_time(
+    spans: Float[Tensor, "n 2"], values: Float[Tensor, "n d"]
+) -> tuple[Float[Tensor, " e1"], Float[Tensor, "e d"]]:
+    """What windows say, moment by moment: edges of stretches in time, and the values of each.
+
+    Where several windows cover a moment it has their mean. `spans` are starts and ends, both in
+    order; together they leave no moment out.
+    """
+    starts, ends = spans.double().T.contiguous()
+    ordered = torch.cat([starts, ends]).sort().values
+    edges = ordered[torch.cat([torch.ones(1).bool(), ordered.diff() > 0])]
+    first, last = torch.searchsorted(edges, starts), torch.searchsorted(edges, ends)
+    told = torch.cat([values.double(), torch.ones(len(values), 1)], dim=1)
+    change = torch.zeros(len(edges), told.shape[1], dtype=torch.float64)
+    summed = change.index_add(0, first, told).index_add(0, last, -told).cumsum(0)[:-1]
+    return edges, (summed[:, :-1] / summed[:, -1:].round()).float()
+
+
+def mean_over_time(
+    spans: Float[Tensor, "n 2"], values: Float[Tensor, "n d"]
+) -> Float[Tensor, " d"]:
+    """Mean over time of what windows say, where several cover a moment of their mean."""
+    edges, means = over_time(spans, values)
+    lengths = edges.diff()
+    return (lengths / lengths.sum()).float() @ means
+
+
 def sound_windows(
     pieces: Iterable[Waveform], *, window_samples: int, hop_samples: int
 ) -> Iterator[SoundWindow]:

@@ -4,7 +4,7 @@ Axes: s samples, n windows, d features, k classes, f steps in time.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,11 +15,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from earsight.checkpoints.native import Bundle, NativeFolder
+from earsight.data.class_lists import audioset_names
 from earsight.errors import InputError
-from earsight.generate.bundles import open_bundle
-from earsight.generate.listeners import FAMILIES, Hearing, Listener, build_listener
+from earsight.generate.bundles import BUNDLED, LISTENING_FOLDER, open_bundle
+from earsight.generate.listeners import (
+    FAMILIES,
+    WITHOUT_CLASSES,
+    Hearing,
+    Listener,
+    build_listener,
+)
 from earsight.generate.load import usable_device
-from earsight.generate.sound_windows import SoundWindow, sound_windows
+from earsight.generate.sound_windows import SoundWindow, mean_over_time, sound_windows
 from earsight.media.audio import stream_audio
 
 SILENT_PEAK = 1e-4
@@ -41,9 +48,9 @@ class Tag:
 class Heard:
     """What a tagger made of a sound; `spans` are its windows in seconds.
 
-    `whole` is the mean over windows, each weighted by what it adds to those before. `steps` are
-    probabilities at `step_times` (seconds), of networks that score every instant. `silent` means
-    that no sample reaches -80 dB, so that classes say nothing.
+    `whole` is the mean over time of what the windows say, where several cover a moment of their
+    mean. `steps` are probabilities at `step_times` (seconds), of networks that score every
+    instant. `silent` means that no sample reaches -80 dB, so that classes say nothing.
     """
 
     seconds: float
@@ -58,10 +65,7 @@ class Heard:
 
 
 class SoundTagger:
-    """A network that hears, with its class names; made by `load_tagger`.
-
-    Empty `class_names` mean that the folder tells none.
-    """
+    """A network that hears, with its class names (none known: empty); made by `load_tagger`."""
 
     def __init__(
         self,
@@ -104,6 +108,20 @@ class SoundTagger:
             if on_seconds is not None:
                 on_seconds(sum(window.num_fresh for window in some) / rate)
         return collected.result()
+
+    def tag(self, path: str | Path, *, top: int = 5) -> list[Tag]:
+        """The most probable classes of a whole sound, best first; raises as `hear` and `best`."""
+        whole = self.hear(path).whole
+        if whole is None:
+            raise InputError(
+                f"{self.name} was pre-trained only and knows no classes: use a fine-tuned network, "
+                "or embed"
+            )
+        return self.best(whole, top)
+
+    def embed(self, path: str | Path) -> Float[Tensor, " d"]:
+        """The vector of a whole sound; raises as `hear` does."""
+        return self.hear(path).whole_features
 
     def best(self, probabilities: Float[Tensor, " k"], top: int) -> list[Tag]:
         """The `top` most probable classes, best first; all of them where there are fewer."""
@@ -162,8 +180,7 @@ class _Collected:
     def __init__(self, listener: Listener, *, with_steps: bool) -> None:
         self.listener, self.with_steps = listener, with_steps
         self.peak, self.end = 0.0, 0
-        self.spans: list[list[float]] = []
-        self.fresh: list[int] = []
+        self.spans: list[list[int]] = []
         self.features: list[Tensor] = []
         self.probabilities: list[Tensor] = []
         self.steps: list[Tensor] = []
@@ -171,13 +188,11 @@ class _Collected:
 
     def add(self, windows: tuple[SoundWindow, ...], heard: Hearing) -> None:
         """Keep what a batch of windows gave."""
-        rate = self.listener.rate_hz
         self.features.append(heard.features.float().cpu())
         if heard.logits is not None:
             self.probabilities.append(self.listener.probabilities(heard.logits.float()).cpu())
         for place, window in enumerate(windows):
-            self.spans.append([window.start / rate, window.end / rate])
-            self.fresh.append(window.num_fresh)
+            self.spans.append([window.start, window.end])
             self.peak = max(self.peak, float(window.samples.abs().max()))
             if self.with_steps and heard.steps is not None:
                 self._add_steps(heard.steps[place].float().cpu(), window)
@@ -187,7 +202,7 @@ class _Collected:
         """Keep the steps that lie in no earlier window."""
         rate, distance = self.listener.rate_hz, self.listener.step_seconds
         assert distance is not None
-        times = window.start / rate + (torch.arange(len(steps)) + 0.5) * distance
+        times = window.start / rate + (torch.arange(len(steps)).double() + 0.5) * distance
         fresh = times >= (window.end - window.num_fresh) / rate
         self.steps.append(steps[fresh])
         self.times.append(times[fresh])
@@ -196,36 +211,47 @@ class _Collected:
         """Everything about the sound."""
         features = torch.cat(self.features)
         probabilities = torch.cat(self.probabilities) if self.probabilities else None
-        weights = torch.tensor(self.fresh, dtype=torch.float64)
-        weights = (weights / weights.sum()).float()
+        rate = self.listener.rate_hz
+        spans = torch.tensor(self.spans).double() / rate
         return Heard(
-            seconds=self.end / self.listener.rate_hz,
+            seconds=self.end / rate,
             silent=self.peak < SILENT_PEAK,
-            spans=torch.tensor(self.spans),
+            spans=spans,
             features=features,
             probabilities=probabilities,
-            whole_features=weights @ features,
-            whole=None if probabilities is None else weights @ probabilities,
+            whole_features=mean_over_time(spans, features),
+            whole=None if probabilities is None else mean_over_time(spans, probabilities),
             steps=torch.cat(self.steps) if self.steps else None,
             step_times=torch.cat(self.times) if self.times else None,
         )
 
 
-def load_tagger(source: str | Path, *, device: str = "cpu") -> SoundTagger:
-    """Open AST, SSAST, Audio-MAE, HTS-AT or PaSST: a model folder, or converted weights by name.
+def load_tagger(
+    source: str | Path = BUNDLED,
+    *,
+    device: str = "cpu",
+    part: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> SoundTagger:
+    """Open AST, SSAST, Audio-MAE, HTS-AT or PaSST: bundled, a folder, or converted ones by name.
 
-    Class names come from the folder. A pre-trained Audio-MAE or SSAST opens too, and gives
-    embeddings alone. Raises InputError for anything else, WeightsError for weights that do not fit.
+    Of several networks in a folder `part` names one; else one that knows classes is taken before
+    others. Class names are those given, else the folder's, else AudioSet's for its 527 classes. A
+    pre-trained Audio-MAE or SSAST gives embeddings alone. Raises InputError for anything else and
+    for class names of another number, WeightsError for weights that do not fit.
+
+    `load_tagger("ast").tag("dog.wav")` are the five best tags of a sound, `.embed("dog.wav")` is
+    its vector, and `.hear("dog.wav")` everything about it, window by window.
     """
-    bundle = open_bundle(source)
-    folder = _listening_part(bundle)
+    bundle = open_bundle(source, bundled=LISTENING_FOLDER)
+    folder = _listening_part(bundle, part)
     target = usable_device(device)
     listener = build_listener(folder, target)
-    told = folder.extra.get("class_names", bundle.extra.get("class_names"))
-    names = tuple(str(name) for name in cast(list[Any], told)) if isinstance(told, list) else ()
+    names = _class_names(bundle, folder, listener) if class_names is None else tuple(class_names)
     if names and len(names) != listener.num_classes:
         raise InputError(
-            f"{folder.path}: {len(names)} class names for {listener.num_classes} classes"
+            f"{folder.path}: {len(names)} class names for {listener.num_classes} classes: give as "
+            "many as the network has"
         )
     return SoundTagger(
         listener,
@@ -236,15 +262,26 @@ def load_tagger(source: str | Path, *, device: str = "cpu") -> SoundTagger:
     )
 
 
-def _listening_part(bundle: Bundle) -> NativeFolder:
-    for part in bundle.parts.values():
-        if part.family in FAMILIES:
-            return part
-    found = ", ".join(sorted({part.family for part in bundle.parts.values()}))
-    raise InputError(
-        f"{bundle.path} holds {found} and no network that hears sounds: expected one of "
-        f"{', '.join(FAMILIES)}"
-    )
+def _class_names(bundle: Bundle, folder: NativeFolder, listener: Listener) -> tuple[str, ...]:
+    told = folder.extra.get("class_names", bundle.extra.get("class_names"))
+    if isinstance(told, list):
+        return tuple(str(name) for name in cast(list[Any], told))
+    names = audioset_names()
+    return names if listener.num_classes == len(names) else ()
+
+
+def _listening_part(bundle: Bundle, wanted: str | None) -> NativeFolder:
+    hearing = {name: part for name, part in bundle.parts.items() if part.family in FAMILIES}
+    if not hearing:
+        found = ", ".join(sorted({part.family for part in bundle.parts.values()}))
+        raise InputError(
+            f"{bundle.path} holds {found} and no network that hears sounds: expected one of "
+            f"{', '.join(FAMILIES)}"
+        )
+    if wanted is not None and wanted not in hearing:
+        raise InputError(f"{bundle.path} has no part '{wanted}' that hears: {', '.join(hearing)}")
+    knowing = [name for name, part in hearing.items() if part.family not in WITHOUT_CLASSES]
+    return hearing[wanted or next(iter(knowing or hearing))]
 
 
 def numbers(values: Float[Tensor, " n"] | Int[Tensor, " n"]) -> list[float]:

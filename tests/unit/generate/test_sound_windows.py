@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earsight.errors import InputError
-from earsight.generate.sound_windows import sound_windows
+from earsight.generate.sound_windows import mean_over_time, over_time, sound_windows
 from earsight.media.waveform import Waveform
 
 
@@ -40,3 +40,13 @@ def test_windows_are_those_of_the_whole_sound(
 def test_gaps_are_refused() -> None:
     with pytest.raises(InputError, match="hop of 1 to 4, got 5"):
         list(sound_windows([Waveform(torch.zeros(1, 9), 8000)], window_samples=4, hop_samples=5))
+
+
+def test_where_windows_overlap_a_moment_has_their_mean() -> None:
+    spans = torch.tensor([[0.0, 4.0], [2.0, 6.0], [3.0, 7.0]], dtype=torch.float64)
+    edges, values = over_time(spans, torch.tensor([[0.0, 1.0], [2.0, 1.0], [7.0, 1.0]]))
+    assert edges.tolist() == [0, 2, 3, 4, 6, 7]
+    assert values[:, 0].tolist() == [0, 1, 3, 4.5, 7]
+    assert torch.equal(values[:, 1], torch.ones(5))
+    mean = mean_over_time(spans, torch.tensor([[0.0], [2.0], [7.0]]))
+    assert float(mean) == pytest.approx((2 * 0 + 1 + 3 + 2 * 4.5 + 7) / 7)

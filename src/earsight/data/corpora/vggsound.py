@@ -10,19 +10,18 @@ Axes: m mel bands, t frames, s samples, n picture frames, w feature width.
 """
 
 import csv
-import hashlib
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
 
+from earsight.data.class_lists import stored_names
 from earsight.data.corpora import official_files as files
 from earsight.data.corpus import ClipRecord, Split
 from earsight.errors import InputError
 
-CLASSES_FILE = Path(__file__).with_name("vggsound_classes.txt")
 CLASSES_SHA256 = "45c537f971c8ea8e175c8cebd4bdd2b4c4f579dd4e3c4309e4be6e482168b871"
 LABELS_FILE = "vggsound.csv"
 ID_CHARACTERS = 11
@@ -30,21 +29,13 @@ PUBLISHED_SPLITS: dict[Split, int] = {"train": 156_487, "valid": 19_056, "test":
 """Clips in the published lists."""
 
 
-@cache
 def class_names() -> tuple[str, ...]:
     """The 309 classes; a name's place is its id in every published model.
 
     Sorted as plain ASCII, names may contain commas. Raises InputError where the stored list was
     changed.
     """
-    content = CLASSES_FILE.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != CLASSES_SHA256:
-        raise InputError(
-            f"{CLASSES_FILE.name} was changed: expected sha256 {CLASSES_SHA256}, found {found}; "
-            "install the package again"
-        )
-    return tuple(content.decode("ascii").splitlines())
+    return stored_names("vggsound_classes.txt", sha256=CLASSES_SHA256)
 
 
 def read_labels(path: Path) -> dict[str, str]:
