@@ -7,7 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from earsight.cli.evaluate_taggers import run_tagger, tagger_arguments
+from earsight.cli.evaluate_taggers import (
+    fold_arguments,
+    run_folds,
+    run_tagger,
+    tagger_arguments,
+)
 from earsight.cli.report import print_json, print_table, progress, tell
 from earsight.cli.sampling_options import asked_sampling
 from earsight.errors import InputError
@@ -93,6 +98,7 @@ TABLES: Mapping[str, tuple[str, Configure]] = {
     "foley_room": ("timing, relevance and loudness against known truth", _foley_arguments),
     "codebook": ("reconstruction and use of a codebook's codes", _codebook_arguments),
     "tagger": ("mAP, d prime, accuracy and confusions of a tagger", tagger_arguments),
+    "folds": ("a cross-validation: each fold's tagger on its own fold", fold_arguments),
 }
 """Every table that can be evaluated, with its line in the help and its arguments."""
 
@@ -173,6 +179,7 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], "Card | None"]] = {
     "foley_room": _run_foley_room,
     "codebook": _run_codebook,
     "tagger": run_tagger,
+    "folds": run_folds,
 }
 
 

@@ -37,6 +37,20 @@ def run_tagger(args: argparse.Namespace) -> "Card":
         return evaluate_tagger(_job(args), on_clip=on_clip)
 
 
+def fold_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `evaluate folds` asks."""
+    _hearing_arguments(parser)
+    _scoring_arguments(parser)
+
+
+def run_folds(args: argparse.Namespace) -> "Card":
+    """Judge the networks of a cross-validation, each on its own fold."""
+    from earsight.evaluate.fold_table import evaluate_folds
+
+    with _counting() as on_clip:
+        return evaluate_folds(_job(args), on_clip=on_clip)
+
+
 def _hearing_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="labelled corpus")
     parser.add_argument("--model", metavar="NAME_OR_FOLDER", help="AST, SSAST, HTS-AT, ...")
@@ -73,8 +87,8 @@ def _job(args: argparse.Namespace) -> "TaggerJob":
         model=wanted_model(args.model, names=NAMES),
         data=args.data,
         output=args.output,
-        split=args.split,
-        limit=args.limit,
+        split=getattr(args, "split", "all"),
+        limit=getattr(args, "limit", None),
         hearing=_hearing(args),
         classes=args.classes,
         published=args.published,

@@ -7,7 +7,8 @@ Axes: n clips, b windows, s samples, d features, k classes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -36,8 +37,9 @@ MOST_WAITING = 8
 class HearingSettings:
     """How clips are heard.
 
-    `sounds`: the files that clips come from, at full band, or the corpus's own sounds at 22050 Hz;
-    `auto` takes the files where all are there. Scores are averaged over `num_shifts` cyclic moves
+    `sounds`: the files that clips come from, at full band, or the corpus's own sounds at 22050 Hz,
+    which trainings hear. `auto` takes the files where all are there and the model is not a folder,
+    but one of the official networks by name. Scores are averaged over `num_shifts` cyclic moves
     of every window: 1 is the window as it is, 10 what HTS-AT was tested on AudioSet with.
     """
 
@@ -110,6 +112,13 @@ def hear_clips(
         left_out=left_out(problems),
         sounds=sounds,
     )
+
+
+def hearing_of(model: str, settings: HearingSettings) -> HearingSettings:
+    """What `auto` stands for with this model, as far as that says it."""
+    if settings.sounds == "auto" and Path(model).is_dir():
+        return replace(settings, sounds="corpus")
+    return settings
 
 
 def sounds_of(records: Sequence[ClipRecord], settings: HearingSettings) -> Sounds:

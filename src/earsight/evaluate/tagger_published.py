@@ -118,7 +118,7 @@ def beside_published(card: Card) -> list[tuple[str, ...]]:
 
     Nothing for a card of another data set, or without that measure.
     """
-    data = str(card.protocol.get("published"))
+    data = str(card.settings.get("published"))
     if data not in PUBLISHED:
         return []
     measure, scores = PUBLISHED[data]

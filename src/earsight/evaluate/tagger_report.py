@@ -3,13 +3,14 @@
 Axes: n clips, k classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from earsight.evaluate.card import Card, write_card
+from earsight.evaluate.card import Card, Score, write_card
 from earsight.evaluate.charts import draw_bars, draw_confusion
 from earsight.evaluate.report_page import Table, write_page
 from earsight.evaluate.tagger_published import COLUMNS, beside_published
@@ -18,57 +19,69 @@ from earsight.files import staged, write_json
 from earsight.settings import to_plain
 
 DETAILS_FILE = "details.json"
-PROBABILITIES_FILE = "probabilities.npy"
 MOST_BARS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class SystemTags:
+    """A system's scores, and its probabilities of every clip."""
+
+    found: TagScores
+    probabilities: Float[np.ndarray, "n k"]
 
 
 def write_tag_report(
     card: Card,
-    found: TagScores,
+    systems: Mapping[str, SystemTags],
     output: Path,
     *,
     title: str,
     class_names: Sequence[str],
     clips: Sequence[str],
-    probabilities: Float[np.ndarray, "n k"],
     tables: Sequence[Table] = (),
 ) -> None:
     """Write everything into `output`, in place of older files of the same.
 
-    A row of `probabilities.npy` (float32) is that of the clip at this place of `details.json`.
+    A row of `probabilities_SYSTEM.npy` (float32) is that of the clip at this place of
+    `details.json`.
     """
     write_card(output, card)
+    by_class = _joined(systems)
+    confusions = {name: system.found.confusion for name, system in systems.items()}
     plain = {
         "clips": list(clips),
         "classes": list(class_names),
-        "by_class": to_plain(found.by_class),
-        "confusion": None if found.confusion is None else found.confusion.tolist(),
+        "by_class": to_plain(by_class),
+        "confusion": {n: None if t is None else t.tolist() for n, t in confusions.items()},
+        **{heading: [list(columns), *map(list, lines)] for heading, columns, lines in tables},
     }
     write_json(output / DETAILS_FILE, plain, overwrite=True)
-    with staged(output / PROBABILITIES_FILE, overwrite=True) as temporary:
-        np.save(temporary, probabilities.astype(np.float32), allow_pickle=False)
+    for name, system in systems.items():
+        with staged(output / f"probabilities_{name}.npy", overwrite=True) as temporary:
+            np.save(temporary, system.probabilities.astype(np.float32), allow_pickle=False)
+    pictures: list[tuple[str, Path]] = []
+    for name, table in confusions.items():
+        target = output / f"confusion_{name}.png"
+        drawn = None if table is None else draw_confusion(table, class_names, target)
+        if drawn is not None:
+            pictures.append((f"What clips were taken for: {name}", drawn))
+    if len(by_class) <= MOST_BARS:
+        drawn = draw_bars(by_class, "recall", output / "recall.png", title="share of clips found")
+        if drawn is not None:
+            pictures.append(("By class", drawn))
     published = beside_published(card)
     own: list[Table] = [("Beside published scores", COLUMNS, published)] if published else []
     write_page(
-        output,
-        card,
-        title=title,
-        pictures=_pictures(found, class_names, output),
-        by_class=found.by_class,
-        tables=[*own, *tables],
+        output, card, title=title, pictures=pictures, by_class=by_class, tables=[*own, *tables]
     )
 
 
-def _pictures(found: TagScores, class_names: Sequence[str], output: Path) -> list[tuple[str, Path]]:
-    pictures: list[tuple[str, Path]] = []
-    if found.confusion is not None:
-        drawn = draw_confusion(found.confusion, class_names, output / "confusion.png")
-        if drawn is not None:
-            pictures.append(("What clips were taken for", drawn))
-    if len(found.by_class) <= MOST_BARS:
-        drawn = draw_bars(
-            found.by_class, "recall", output / "recall.png", title="share of clips found"
-        )
-        if drawn is not None:
-            pictures.append(("By class", drawn))
-    return pictures
+def _joined(
+    systems: Mapping[str, SystemTags],
+) -> dict[str, dict[str, Mapping[str, Score]]]:
+    """Scores of all systems by class."""
+    joined: dict[str, dict[str, Mapping[str, Score]]] = {}
+    for system in systems.values():
+        for name, found in system.found.by_class.items():
+            joined.setdefault(name, {}).update(found)
+    return joined

@@ -23,7 +23,6 @@ MEASURES: Mapping[str, str] = {
     "d_prime": "distance of two unit normals with that mean area",
     "accuracy": "share of clips whose most probable class is one of theirs",
 }
-SYSTEM = "model"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +38,7 @@ class TagScores:
     by_class: ByClass
     confusion: Int[np.ndarray, "k k"] | None
     without_curve: tuple[str, ...]
+    num_clips: int
 
 
 def tag_scores(
@@ -46,6 +46,7 @@ def tag_scores(
     targets: Bool[np.ndarray, "n k"],
     *,
     class_names: Sequence[str],
+    system: str = "model",
     num_resamples: int = 200,
     seed: int = 0,
 ) -> TagScores:
@@ -78,7 +79,7 @@ def tag_scores(
         else:
             without.append(name)
         if own.any():
-            by_class[name] = {SYSTEM: found}
+            by_class[name] = {system: found}
     values = {
         "mean_average_precision": precision.mean(),
         "mean_area": area.mean(),
@@ -93,6 +94,7 @@ def tag_scores(
         by_class=by_class,
         confusion=confusion(probabilities, targets),
         without_curve=tuple(without),
+        num_clips=len(targets),
     )
 
 

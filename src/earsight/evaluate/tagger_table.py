@@ -15,10 +15,10 @@ from earsight.evaluate.card import Card, Counts, LeftOut, left_out, now, version
 from earsight.evaluate.corpus_clips import labelled, records_of
 from earsight.evaluate.specvqgan_table import set_digest
 from earsight.evaluate.tagger_classes import match_classes, read_classes
-from earsight.evaluate.tagger_hearing import HearingSettings, Sounds, hear_clips
+from earsight.evaluate.tagger_hearing import HearingSettings, Sounds, hear_clips, hearing_of
 from earsight.evaluate.tagger_published import data_set_of
-from earsight.evaluate.tagger_report import write_tag_report
-from earsight.evaluate.tagger_scores import tag_scores
+from earsight.evaluate.tagger_report import SystemTags, write_tag_report
+from earsight.evaluate.tagger_scores import TagScores, tag_scores
 from earsight.generate.tagger import SoundTagger, load_tagger
 
 TABLE = "tagger"
@@ -70,26 +70,22 @@ def evaluate_tagger(job: TaggerJob, *, on_clip: OnClip | None = None) -> Card:
     tagger = open_with_classes(job.model, job.device)
     records = records_of(corpus, job.split)[: job.limit]
     tagged = tag_clips(tagger, corpus, records, job, on_clip=on_clip)
-    found = tag_scores(
-        tagged.probabilities,
-        tagged.targets,
-        class_names=corpus.class_names,
-        num_resamples=job.num_resamples,
-        seed=job.seed,
-    )
+    found = score_tags(tagged, corpus.class_names, job)
     card = Card(
         table=TABLE,
         scores=found.scores,
         counts=Counts(expected=len(records), found=len(tagged.records), skipped=tagged.left_out),
         protocol={
             "metrics": METRICS,
-            **clip_facts(corpus, [r.id for r in tagged.records], job),
+            **clip_facts(corpus, [r.id for r in tagged.records]),
             "split": job.split,
         },
         settings={
-            **model_facts(tagger, job),
-            "sounds": tagged.sounds,
+            "model": tagger.name,
+            "weights_sha256": tagger.weights_sha256,
+            **listening_facts(tagger, job.hearing, tagged.sounds),
             "classes_matched": tagged.matched,
+            "published": job.published or data_set_of(corpus.name),
             "classes_without_curve": list(found.without_curve),
         },
         seeds=(job.seed,),
@@ -98,12 +94,11 @@ def evaluate_tagger(job: TaggerJob, *, on_clip: OnClip | None = None) -> Card:
     )
     write_tag_report(
         card,
-        found,
+        {"model": SystemTags(found, tagged.probabilities)},
         job.output,
         title=f"{tagger.name} on {corpus.name}",
         class_names=corpus.class_names,
         clips=[r.id for r in tagged.records],
-        probabilities=tagged.probabilities,
     )
     return card
 
@@ -131,7 +126,7 @@ def tag_clips(
     told = None if job.classes is None else read_classes(job.classes)
     match = match_classes(tagger.class_names, tagger.listener.num_classes, corpus.class_names, told)
     known, unknown = labelled(records)
-    heard = hear_clips(tagger, corpus, known, job.hearing, on_clip=on_clip)
+    heard = hear_clips(tagger, corpus, known, hearing_of(job.model, job.hearing), on_clip=on_clip)
     assert heard.probabilities is not None
     return TaggedClips(
         records=heard.records,
@@ -143,25 +138,36 @@ def tag_clips(
     )
 
 
-def clip_facts(corpus: Corpus, ids: Sequence[str], job: TaggerJob) -> dict[str, Any]:
+def score_tags(tagged: TaggedClips, class_names: Sequence[str], job: TaggerJob) -> TagScores:
+    """Scores of what was said, by the job's bootstrap."""
+    return tag_scores(
+        tagged.probabilities,
+        tagged.targets,
+        class_names=class_names,
+        num_resamples=job.num_resamples,
+        seed=job.seed,
+    )
+
+
+def clip_facts(corpus: Corpus, ids: Sequence[str]) -> dict[str, Any]:
     """What a card says of its clips, so that unlike ones are not compared."""
     return {
         "corpus": corpus.name,
         "clip_set": set_digest(ids),
         "clips": len(ids),
         "classes": len(corpus.class_names),
-        "published": job.published or data_set_of(corpus.name),
     }
 
 
-def model_facts(tagger: SoundTagger, job: TaggerJob) -> dict[str, Any]:
-    """What a card says of the model and how it listened."""
+def listening_facts(
+    tagger: SoundTagger, hearing: HearingSettings, sounds: Sounds
+) -> dict[str, Any]:
+    """What a card says of how a network listened."""
     listener = tagger.listener
     return {
-        "model": tagger.name,
-        "weights_sha256": tagger.weights_sha256,
         "window_seconds": round(listener.window_samples / listener.rate_hz, 3),
         "rate_hz": listener.rate_hz,
-        "num_shifts": job.hearing.num_shifts,
-        "device": job.device,
+        "num_shifts": hearing.num_shifts,
+        "sounds": sounds,
+        "device": str(tagger.device),
     }
