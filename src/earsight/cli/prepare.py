@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FOLEY_ROOM = "foley-room"
 DIFFICULTIES = ("off-screen", "distractor", "late-entry", "two-sources", "noise")
 NO_FEATURES = "none"
+LISTED = 5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +26,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "corpus",
         metavar="CORPUS",
         help="folder of videos or sounds (sub-folders are labels), table (.csv with path, label, "
-        f"split, start, end), ESC-10 or ESC-50, VGGSound, VAS, a rendered folder; or {FOLEY_ROOM} "
-        "to render clips first",
+        "split, fold, start, end), ESC-10, ESC-50, FSDD, Speech Commands, VoxCeleb, AudioSet, "
+        f"VGGSound, VAS, a rendered folder; or {FOLEY_ROOM} to render clips first",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--label",
+        metavar="WHAT",
+        help="what the classes are: digit or speaker (FSDD), words or commands (Speech Commands), "
+        "esc50 or its part esc10",
+    )
     parser.add_argument(
         "--features",
         default="motion",
@@ -84,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     from earsight.prepare.corpus import prepare_corpus
 
     rule = SplitRule(valid=args.valid, test=args.test, seed=args.split_seed)
-    source = find_source(corpus, rule)
+    source = find_source(corpus, rule, label=args.label)
     total = min(len(source.clips), args.limit or len(source.clips))
     kinds = [kind.strip() for kind in args.features.split(",") if kind.strip()]
     with progress("prepare", total=total) as advance:
@@ -132,6 +139,7 @@ def _told(done: "Preparation", shards: Sequence[Path]) -> dict[str, Any]:
         "rule": done.rule,
         "made": done.num_made,
         "kept": done.num_kept,
+        "absent": len(done.absent),
         "shards": [str(path) for path in shards],
         "statistics": dict(done.drift.values),
     }
@@ -141,9 +149,16 @@ def _print(done: "Preparation", source: "Source", shards: Sequence[Path]) -> Non
     rows = [[r.quantity, r.found, r.published, r.warning] for r in done.drift.rows]
     print_table(["quantity", "found", "published", "warning"], rows)
     print(f"{source.name}: {source.rule}")
+    if done.absent:
+        print(f"{len(done.absent)} listed clips are not here: {_few(done.absent)}")
     print(f"{done.folder}  {done.num_made} made, {done.num_kept} kept")
     if shards:
         print(f"{shards[0].parent}  {len(shards)} shards")
+
+
+def _few(names: Sequence[str]) -> str:
+    rest = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _refuse_rendering(args: argparse.Namespace) -> None:

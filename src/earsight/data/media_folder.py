@@ -2,7 +2,7 @@
 
 A folder gives labels by its sub-folders: `<label>/clip.mp4` or `<split>/<label>/clip.mp4`; files
 that lie in none have no label. A table (.csv with a header) has a column `path`, and may have
-`label`, `split`, `start` and `end` (seconds); paths are relative to the table.
+`label`, `split`, `fold` (a number), `start` and `end` (seconds); paths are relative to the table.
 """
 
 import csv
@@ -22,7 +22,7 @@ from earsight.data.source_clips import (
 )
 from earsight.errors import InputError
 
-COLUMNS = ("path", "label", "split", "start", "end")
+COLUMNS = ("path", "label", "split", "fold", "start", "end")
 _LISTED = 5
 
 
@@ -34,7 +34,7 @@ def folder_source(folder: Path, rule: SplitRule) -> Source:
     clips: list[SourceClip] = []
     names: list[str] = []
     has_splits = _named_by_splits(folder)
-    for path in _media(folder):
+    for path in media_below(folder):
         parts = path.relative_to(folder).parts[:-1]
         split = None
         if has_splits and parts:
@@ -111,6 +111,9 @@ def _row(row: Mapping[str, str | None], folder: Path, rule: SplitRule) -> Source
     named = cells.get("split", "").lower()
     if named and named not in SPLIT_NAMES:
         raise InputError(f"split '{named}' is none of train, valid, test")
+    fold = cells.get("fold", "")
+    if fold and not fold.isdecimal():
+        raise InputError(f"fold '{fold}' is no whole number")
     clip_id = clean_id(path.as_posix().removesuffix(path.suffix).replace("..", "_"))
     if start is not None or end is not None:
         last = "end" if end is None else str(round(end * 1000))
@@ -123,6 +126,7 @@ def _row(row: Mapping[str, str | None], folder: Path, rule: SplitRule) -> Source
         has_picture=media_kind(path) is not False,
         start_seconds=start or 0.0,
         seconds=None if end is None else end - (start or 0.0),
+        notes={"fold": int(fold)} if fold else {},
     )
 
 
@@ -177,7 +181,8 @@ def _named_by_splits(folder: Path) -> bool:
     return bool(names) and set(names) <= set(SPLIT_NAMES)
 
 
-def _media(folder: Path) -> Iterator[Path]:
+def media_below(folder: Path) -> Iterator[Path]:
+    """Videos and sounds below a folder, by name; hidden files and folders are left out."""
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from earsight.data.corpus import Split
-from earsight.errors import ConfigError
+from earsight.errors import ConfigError, InputError
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv"}
@@ -34,7 +34,8 @@ class SourceClip:
     """A clip to prepare: `media` from `start_seconds` on, for `seconds` or to its end.
 
     `wave` is a file with the exact sound, where the media file's own was coded with losses.
-    `has_picture` says whether the media file is meant to hold a picture.
+    `has_picture` says whether the media file is meant to hold a picture. `shortest_seconds` is the
+    least sound that a clip may have, where that is not what a codebook needs.
     """
 
     id: str
@@ -45,6 +46,7 @@ class SourceClip:
     start_seconds: float = 0.0
     seconds: float | None = None
     wave: Path | None = None
+    shortest_seconds: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -53,7 +55,7 @@ class Source:
     """Clips of a corpus in a fixed order, and what is known of the corpus.
 
     `rule` says in words where labels and splits come from. `published` are the sizes that the
-    corpus's splits should have.
+    corpus's splits should have; `absent` are clips that the corpus lists and that are not here.
     """
 
     name: str
@@ -62,6 +64,17 @@ class Source:
     clips: Sequence[SourceClip]
     rule: str
     published: Mapping[Split, int] = field(default_factory=dict[Split, int])
+    absent: Sequence[str] = ()
+
+
+def chosen_label(corpus: str, label: str | None, labels: Sequence[str]) -> str:
+    """What the classes are: `label`, or the first of those that a corpus has.
+
+    Raises InputError for another one.
+    """
+    if label is not None and label not in labels:
+        raise InputError(f"{corpus} has no label '{label}': it has {' or '.join(labels)}")
+    return labels[0] if label is None else label
 
 
 FEWEST_VALID, SMALL = 2, 6

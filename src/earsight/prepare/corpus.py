@@ -28,7 +28,10 @@ Watch = Callable[[Outcome], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preparation:
-    """What became of a corpus. `num_kept` clips were finished by an earlier run."""
+    """What became of a corpus. `num_kept` clips were finished by an earlier run.
+
+    `absent` are clips that the corpus lists and that are not here.
+    """
 
     folder: Path
     name: str
@@ -36,6 +39,7 @@ class Preparation:
     num_made: int
     num_kept: int
     skipped: tuple[Skipped, ...]
+    absent: tuple[str, ...]
     drift: Drift
 
 
@@ -178,6 +182,7 @@ def _finish(
     measured = drift(folder, records, source)
     card = _card(source, extractor, finished, clips) | {
         "skipped": [{"id": each.id, "reason": each.reason} for each in skipped],
+        "absent": list(source.absent),
         "statistics": dict(measured.values),
     }
     layout.complete(folder, records, card)
@@ -189,6 +194,7 @@ def _finish(
         num_made=num_made,
         num_kept=len(kept) - num_made,
         skipped=tuple(skipped),
+        absent=tuple(source.absent),
         drift=measured,
     )
 

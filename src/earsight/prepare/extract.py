@@ -155,11 +155,12 @@ class Extractor:
         parts = self.parts(clip)
         todo = [part for part in parts if part not in job.done]
         wave, rate_hz = self._sound(clip)
-        if wave.num_samples < COLUMN_SAMPLES:
+        needed = COLUMN_SAMPLES / MEL_RATE_HZ
+        if clip.shortest_seconds is not None and not self.codec:
+            needed = clip.shortest_seconds
+        if wave.num_samples < round(needed * MEL_RATE_HZ):
             found = f"{wave.seconds:.3f} s of sound"
-            raise InputError(
-                f"too short: {found}, at least {COLUMN_SAMPLES / MEL_RATE_HZ:.3f} s are needed"
-            )
+            raise InputError(f"too short: {found}, at least {needed:.3f} s are needed")
         for part in todo:
             if part.startswith("features/"):
                 self._save_features(clip, part.removeprefix("features/"))

@@ -6,10 +6,11 @@ number of a file name is the fold, the second the recording at freesound.org.
 Source: Piczak, ESC: Dataset for Environmental Sound Classification, ACM MM 2015.
 """
 
-import csv
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from earsight.data.corpora.esc50 import NUM_FOLDS, is_esc50, read_esc50
 from earsight.data.records import Record
 from earsight.errors import InputError
 
@@ -38,7 +39,6 @@ ESC50_CATEGORIES = (
     "crackling_fire",
 )
 CLIP_SECONDS = 5.0
-NUM_FOLDS = 5
 HELD_OUT_FOLD = 5
 TRAIN_FOLDS = (1, 2, 3, 4)
 LICENCE = "CC BY 3.0 or CC0 1.0, clip by clip (freesound.org)"
@@ -56,8 +56,7 @@ def read_esc10(folder: Path) -> list[Record]:
     Raises InputError when the folder is neither layout, or a file name or row does not fit; every
     such file or row is named.
     """
-    table = folder / "meta" / "esc50.csv"
-    records = _read_esc50(folder, table) if table.is_file() else _read_own(folder)
+    records = _read_esc50(folder) if is_esc50(folder) else _read_own(folder)
     return sorted(records, key=lambda record: (record.class_index, record.id))
 
 
@@ -122,38 +121,13 @@ def _named(path: Path, index: int) -> Record | None:
     )
 
 
-def _read_esc50(folder: Path, table: Path) -> list[Record]:
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    needed = ("filename", "fold", "category", "esc10", "src_file")
-    if rows and (missing := [name for name in needed if name not in rows[0]]):
-        raise InputError(f"{table} has no column {', '.join(missing)}: expected ESC-50's table")
-    records: list[Record] = []
-    problems: list[str] = []
-    for row in rows:
-        if row["esc10"].strip().lower() != "true":
-            continue
-        path = folder / "audio" / Path(row["filename"]).name
-        category, fold = row["category"], row["fold"]
-        if category not in ESC50_CATEGORIES:
-            problems.append(f"{path.name}: category '{category}' is none of ESC-10")
-        elif not (fold.isdigit() and 1 <= int(fold) <= NUM_FOLDS):
-            problems.append(f"{path.name}: fold '{fold}' is not 1 to {NUM_FOLDS}")
-        elif not path.is_file():
-            problems.append(f"{path.name}: missing in {path.parent}")
-        else:
-            index = ESC50_CATEGORIES.index(category)
-            records.append(
-                Record(
-                    id=path.stem,
-                    path=path,
-                    class_index=index,
-                    class_name=CLASSES[index],
-                    fold=int(fold),
-                    source_id=row["src_file"],
-                )
-            )
-    if problems or not records:
-        listed = "; ".join(problems[:5]) or "no row is marked esc10"
-        raise InputError(f"{table}: {len(problems)} rows do not fit: {listed}")
-    return records
+def _read_esc50(folder: Path) -> list[Record]:
+    numbers = {name.replace("_", " "): index for index, name in enumerate(ESC50_CATEGORIES)}
+    return [
+        replace(
+            record,
+            class_index=numbers[record.class_name],
+            class_name=CLASSES[numbers[record.class_name]],
+        )
+        for record in read_esc50(folder, esc10=ESC50_CATEGORIES)
+    ]

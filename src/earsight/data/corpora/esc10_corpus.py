@@ -1,4 +1,4 @@
-"""ESC-10, in its own folder or inside ESC-50, as a corpus that is read from the sound files.
+"""ESC-10, in its own folder or inside ESC-50, and ESC-50 as corpora read from the sound files.
 
 Fold 5 is the test split and fold 4 the validation split; the five official folds are meant for
 cross-validation, so a published accuracy needs all five in turn.
@@ -13,8 +13,11 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
+from earsight.data.corpora import esc50
 from earsight.data.corpora.esc10 import CLASSES, CLIP_SECONDS, HELD_OUT_FOLD, read_esc10
 from earsight.data.corpus import ClipRecord, Split
+from earsight.data.records import Record
+from earsight.data.source_clips import chosen_label
 from earsight.errors import InputError
 from earsight.frontends.specvqgan_mel import MEL_RATE_HZ, log_mel
 from earsight.media.audio import read_audio
@@ -26,7 +29,7 @@ SPLIT_OF_FOLD: dict[int, Split] = {HELD_OUT_FOLD: "test", VALID_FOLD: "valid"}
 
 def is_esc(folder: Path) -> bool:
     """Whether a folder is laid out as ESC-10 or ESC-50."""
-    if (folder / "meta" / "esc50.csv").is_file():
+    if esc50.is_esc50(folder):
         return True
     names = {path.name.partition(" - ")[2].lower() for path in folder.iterdir() if path.is_dir()}
     return bool(names & set(CLASSES))
@@ -36,7 +39,7 @@ class ESC10:
     """Sounds alone: there are no picture features. Raises InputError as `read_esc10` does."""
 
     name = "esc10"
-    class_names = CLASSES
+    class_names: tuple[str, ...] = CLASSES
     feature_kinds: tuple[str, ...] = ()
 
     def __init__(self, folder: str | Path) -> None:
@@ -56,7 +59,7 @@ class ESC10:
 
     def features(self, record: ClipRecord, kind: str) -> Float[Tensor, "n w"]:
         """Raises InputError: there is no picture."""
-        raise InputError(f"{record.id} of ESC-10 is sound alone: it has no {kind} features")
+        raise InputError(f"{record.id} of {self.name} is sound alone: it has no {kind} features")
 
     @cached_property
     def _records(self) -> list[ClipRecord]:
@@ -70,5 +73,27 @@ class ESC10:
                 source=record.path,
                 notes={"fold": record.fold, "freesound": record.source_id},
             )
-            for record in read_esc10(self.folder)
+            for record in self._read()
         ]
+
+    def _read(self) -> list[Record]:
+        return read_esc10(self.folder)
+
+
+class ESC50(ESC10):
+    """All 50 classes of an ESC-50 folder. Raises InputError as `read_esc50` does."""
+
+    name = "esc50"
+    class_names = esc50.CLASSES
+
+    def _read(self) -> list[Record]:
+        return esc50.read_esc50(self.folder)
+
+
+def open_esc(folder: Path, part: str | None = None) -> ESC10:
+    """The corpus in a folder: ESC-50 where all of it is there, unless its `part` esc10 is wanted.
+
+    Raises InputError for another part, and for esc50 where only ESC-10 is there.
+    """
+    parts = ("esc50", "esc10") if esc50.is_esc50(folder) else ("esc10",)
+    return ESC10(folder) if chosen_label("ESC", part, parts) == "esc10" else ESC50(folder)

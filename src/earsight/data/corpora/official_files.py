@@ -36,14 +36,19 @@ def need_folder(folder: Path, what: str) -> None:
 
 def find_list(folder: Path, name: str) -> Path:
     """A list in the corpus's folder or beside it. Raises InputError that names both places."""
+    path = listed_file(folder, name)
+    if path is None:
+        raise InputError(
+            f"{name} is missing: expected {folder / name} or {folder.absolute().parent / name}; it "
+            "comes with the official repository v-iashin/SpecVQGAN (folder data)"
+        )
+    return path
+
+
+def listed_file(folder: Path, name: str) -> Path | None:
+    """A file in the corpus's folder or beside it, None where it is in neither."""
     places = (folder / name, folder.absolute().parent / name)
-    for path in places:
-        if path.is_file():
-            return path
-    raise InputError(
-        f"{name} is missing: expected {places[0]} or {places[1]}; it comes with the official "
-        "repository v-iashin/SpecVQGAN (folder data)"
-    )
+    return next((path for path in places if path.is_file()), None)
 
 
 def read_names(path: Path) -> list[str]:
