@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from earsight.cli.evaluate_taggers import (
     fold_arguments,
+    probe_arguments,
     run_folds,
+    run_probe,
     run_tagger,
     tagger_arguments,
 )
@@ -99,6 +101,7 @@ TABLES: Mapping[str, tuple[str, Configure]] = {
     "codebook": ("reconstruction and use of a codebook's codes", _codebook_arguments),
     "tagger": ("mAP, d prime, accuracy and confusions of a tagger", tagger_arguments),
     "folds": ("a cross-validation: each fold's tagger on its own fold", fold_arguments),
+    "probe": ("what simple classifiers read from frozen features", probe_arguments),
 }
 """Every table that can be evaluated, with its line in the help and its arguments."""
 
@@ -180,6 +183,7 @@ RUNS: Mapping[str, Callable[[argparse.Namespace], "Card | None"]] = {
     "codebook": _run_codebook,
     "tagger": run_tagger,
     "folds": run_folds,
+    "probe": run_probe,
 }
 
 

@@ -51,6 +51,40 @@ def run_folds(args: argparse.Namespace) -> "Card":
         return evaluate_folds(_job(args), on_clip=on_clip)
 
 
+def probe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `evaluate probe` asks."""
+    _hearing_arguments(parser)
+    parser.add_argument("--kind", choices=("linear", "knn", "both"), default="both")
+    parser.add_argument(
+        "--folds",
+        action="store_true",
+        help="judge every fold by what was learnt from the others (default: learn from train and "
+        "valid clips, judge test clips)",
+    )
+    parser.add_argument("--neighbours", type=int, default=10, metavar="K")
+    _bootstrap_arguments(parser)
+
+
+def run_probe(args: argparse.Namespace) -> "Card":
+    """Judge frozen features by simple classifiers."""
+    from earsight.evaluate.probe_table import ProbeJob, evaluate_probe
+
+    job = ProbeJob(
+        model=wanted_model(args.model, names=NAMES),
+        data=args.data,
+        output=args.output,
+        kinds=("linear", "knn") if args.kind == "both" else (args.kind,),
+        folds=args.folds,
+        num_neighbours=args.neighbours,
+        hearing=_hearing(args),
+        num_resamples=args.resamples,
+        seed=args.seed,
+        device=args.device,
+    )
+    with _counting() as on_clip:
+        return evaluate_probe(job, on_clip=on_clip)
+
+
 def _hearing_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="labelled corpus")
     parser.add_argument("--model", metavar="NAME_OR_FOLDER", help="AST, SSAST, HTS-AT, ...")
@@ -76,6 +110,10 @@ def _scoring_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--published", choices=DATA_SETS, help="show this data set's published scores beside"
     )
+    _bootstrap_arguments(parser)
+
+
+def _bootstrap_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resamples", type=int, default=200, metavar="N", help="of the bootstrap")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
 

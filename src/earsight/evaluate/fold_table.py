@@ -141,7 +141,7 @@ def refuse_other_fold(model: Path, fold: int) -> None:
 
 
 def over_folds(by_fold: Mapping[int, TagScores]) -> dict[str, Score]:
-    """Means over folds with their standard errors, of measures that every fold has a number for."""
+    """Means over folds with their errors, of measures for which every fold has a number."""
     scores: dict[str, Score] = {}
     for measure, what in MEASURES.items():
         values = [found.scores[measure].value for found in by_fold.values()]

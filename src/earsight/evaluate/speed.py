@@ -214,10 +214,10 @@ def _condition(config: TokenGPTConfig, batch: int, device: torch.device) -> Cond
 
 
 def _timed(work: Callable[[], object]) -> float:
-    _synchronise()
+    synchronise()
     start = time.perf_counter()
     work()
-    _synchronise()
+    synchronise()
     return time.perf_counter() - start
 
 
@@ -232,6 +232,7 @@ def _deviation(value: Tensor, wanted: Tensor) -> float:
     return (error / max(float(wanted.var()), 1e-20)) ** 0.5
 
 
-def _synchronise() -> None:
-    if torch.cuda.is_available():
+def synchronise() -> None:
+    """Wait for a CUDA device, where this process uses one."""
+    if torch.cuda.is_initialized():
         torch.cuda.synchronize()
