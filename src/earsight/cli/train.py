@@ -21,6 +21,7 @@ from earsight.cli.train_clips import (
     open_corpora,
     select,
     warn_of_chosen_test,
+    warn_of_drift,
 )
 from earsight.cli.train_folds import train_folds
 
@@ -54,6 +55,7 @@ RECIPES = (
     Recipe("audiomae_finetune", "classes of sounds from a masked autoencoder's encoder"),
     Recipe("ast", "classes of sounds by a spectrogram transformer, from pictures or from nothing"),
     Recipe("ssast_finetune", "classes of sounds from a pre-trained SSAST"),
+    Recipe("htsat", "classes of sounds by a window transformer, from pictures or from nothing"),
 )
 
 
@@ -152,6 +154,8 @@ def _train(args: argparse.Namespace) -> None:
         run_dir = RunDir(args.run, keep=args.keep, tensorboard=board, world=world, stop=stop)
         wanted = getattr(module, "preparation", None)
         corpora = open_corpora(args.data, run_dir, {} if wanted is None else wanted(recipe))
+        if world.is_first and not args.resume:
+            warn_of_drift(recipe, corpora)
         if not args.folds:
             _train_one(args, run_dir, corpora, args.fold, resume=args.resume)
             return

@@ -27,6 +27,8 @@ from earsight.frontends.kaldi_fbank import (
 from earsight.media.resample import resample
 from earsight.media.waveform import Waveform
 
+Fill = Literal["padding", "repeat"]
+
 CORPUS_RATE_HZ = 22050
 LOUDEST_CHANGE_DB = 6.0
 MEASURED = "measured"
@@ -47,13 +49,14 @@ class WaveCut:
 
     start: Literal["first", "random", "cyclic"] = "cyclic"
     gain: Literal["none", "six_decibel", "beta"] = "six_decibel"
-    fill: Literal["padding", "repeat"] = "padding"
+    fill: Fill = "padding"
 
 
 class WaveClips:
-    """Sounds of records at the filterbank's rate, kept in memory as far as it is granted.
+    """Sounds of records at a front end's rate, kept in memory as far as it is granted.
 
-    Raises InputError for no clips; a clip that cannot be read is named, with its corpus.
+    `min_samples` are those of one frame. Raises InputError for no clips; a clip that cannot be
+    read, or is shorter, is named, with its corpus.
     """
 
     def __init__(
@@ -62,11 +65,13 @@ class WaveClips:
         records: Sequence[ClipRecord],
         *,
         memory_gb: float,
-        settings: FbankSettings = PUBLISHED,
+        rate_hz: int = PUBLISHED.rate_hz,
+        min_samples: int = PUBLISHED.window_samples,
     ) -> None:
         if not records:
             raise InputError(f"{corpus.name} has no clips for this part of the training")
-        self.corpus, self.records, self.settings = corpus, records, settings
+        self.corpus, self.records = corpus, records
+        self.rate_hz, self.min_samples = rate_hz, min_samples
         self._kept: dict[int, Tensor] = {}
         self._room_bytes = memory_gb * 1e9
 
@@ -87,17 +92,16 @@ class WaveClips:
     def _read(self, record: ClipRecord) -> Float[Tensor, " s"]:
         try:
             heard = Waveform(self.corpus.wave(record).float()[None], CORPUS_RATE_HZ)
-            wave = resample(heard, self.settings.rate_hz).samples[0]
+            wave = resample(heard, self.rate_hz).samples[0]
         except (EarsightError, OSError, ValueError) as error:
             raise InputError(
                 f"clip {record.id} of {self.corpus.name} cannot be read ({error}): prepare the "
                 "corpus again, or take the clip out of its list"
             ) from error
-        if wave.numel() < self.settings.window_samples:
+        if wave.numel() < self.min_samples:
             raise InputError(
                 f"clip {record.id} of {self.corpus.name} has {wave.numel()} samples at "
-                f"{self.settings.rate_hz} Hz, one frame needs {self.settings.window_samples}: take "
-                "it out of its list"
+                f"{self.rate_hz} Hz, one frame needs {self.min_samples}: take it out of its list"
             )
         return wave - wave.mean()
 
@@ -159,7 +163,7 @@ def fbanks(
 
 
 def statistics_for(
-    name: str, clips: WaveClips, *, num_frames: int, fill: Literal["padding", "repeat"]
+    name: str, clips: WaveClips, *, num_frames: int, fill: Fill, settings: FbankSettings = PUBLISHED
 ) -> FbankStatistics:
     """Published statistics of a data set by name, or with "measured" those of `clips`.
 
@@ -173,8 +177,8 @@ def statistics_for(
     cut = WaveCut(start="first", gain="none", fill=fill)
     for number in range(count):
         wave = clips.wave(number * len(clips) // count)
-        part = cut_wave(wave, cut, num_samples=samples_of(num_frames, clips.settings))
-        values = fbanks([part], num_frames=num_frames, settings=clips.settings).double()
+        part = cut_wave(wave, cut, num_samples=samples_of(num_frames, settings))
+        values = fbanks([part], num_frames=num_frames, settings=settings).double()
         total += float(values.sum())
         squares += float(values.square().sum())
         size += values.numel()
@@ -192,47 +196,38 @@ def check_statistics_name(name: str) -> None:
         raise ConfigError(f"statistics: {error}") from error
 
 
-def first_parts(
-    clips: WaveClips,
-    places: Sequence[int],
-    statistics: FbankStatistics,
-    *,
-    fill: Literal["padding", "repeat"],
-    device: torch.device | None = None,
-) -> Float[Tensor, "b t m"]:
-    """Normalised filterbanks of the first parts of clips, nothing drawn: to judge by."""
-    cut = WaveCut(start="first", gain="none", fill=fill)
-    num_frames = statistics.num_frames
-    wanted = samples_of(num_frames, clips.settings)
-    waves = [cut_wave(clips.wave(place), cut, num_samples=wanted) for place in places]
-    found = fbanks(waves, num_frames=num_frames, settings=clips.settings, device=device)
-    return normalise(found, statistics)
-
-
 def spread_parts(
     clips: WaveClips,
     places: Sequence[int],
     statistics: FbankStatistics,
     *,
     num_parts: int,
-    fill: Literal["padding", "repeat"],
+    fill: Fill,
     settings: FbankSettings = PUBLISHED,
     device: torch.device | None = None,
 ) -> Float[Tensor, "b t m"]:
-    """Normalised filterbanks of `num_parts` parts of every clip, evenly spread, side by side.
+    """Normalised filterbanks of `num_parts` parts of every clip, as `spread_waves` has them."""
+    wanted = samples_of(statistics.num_frames, settings)
+    waves = spread_waves(clips, places, num_samples=wanted, num_parts=num_parts, fill=fill)
+    found = fbanks(waves, num_frames=statistics.num_frames, settings=settings, device=device)
+    return normalise(found, statistics)
+
+
+def spread_waves(
+    clips: WaveClips, places: Sequence[int], *, num_samples: int, num_parts: int, fill: Fill
+) -> list[Float[Tensor, " _"]]:
+    """`num_parts` parts of every clip, evenly spread, those of a clip one after the other.
 
     One part is the first. Nothing is drawn. A clip that is too short gives the same part each time.
     """
     cut = WaveCut(start="first", gain="none", fill=fill)
-    wanted = samples_of(statistics.num_frames, settings)
     waves: list[Tensor] = []
     for place in places:
         wave = clips.wave(place)
-        room = max(0, wave.numel() - wanted)
+        room = max(0, wave.numel() - num_samples)
         starts = [room * part // max(1, num_parts - 1) for part in range(num_parts)]
-        waves += [cut_wave(wave[start:], cut, num_samples=wanted) for start in starts]
-    found = fbanks(waves, num_frames=statistics.num_frames, settings=settings, device=device)
-    return normalise(found, statistics)
+        waves += [cut_wave(wave[start:], cut, num_samples=num_samples) for start in starts]
+    return waves
 
 
 def _gain(cut: WaveCut, rng: torch.Generator) -> float:

@@ -1,11 +1,14 @@
-"""Which clips make up each epoch where classes are uneven: drawn by weight, or repeated.
+"""Which clips make up each epoch where classes are uneven: drawn by weight or class, or repeated.
 
-Sources: Audio-MAE, appendix; official repositories facebookresearch/AudioMAE and YuanGongND/ast.
+Sources: Audio-MAE, appendix; official repositories facebookresearch/AudioMAE, YuanGongND/ast and
+RetroCirce/HTS-Audio-Transformer.
 Axes: n clips, k classes.
 """
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from earsight.errors import ConfigError
@@ -17,8 +20,10 @@ class EpochDraws:
     """Clips of every step, known from seed and step alone.
 
     Without weights each clip comes once an epoch. With them `num_draws` different clips are drawn
-    an epoch, or as many as there are: the heavier, the more often. A batch may join two epochs.
-    Raises ConfigError for no clips, no batch or weights that are not above 0.
+    an epoch, or as many as there are: the heavier, the more often. With `balanced` (classes of
+    each clip) every class in turn gives any one of its clips, in rounds of their own order, until
+    there are `num_draws`. A batch may join two epochs. Raises ConfigError for no clips, no batch or
+    weights that are not above 0.
     """
 
     def __init__(
@@ -28,6 +33,7 @@ class EpochDraws:
         batch: int,
         seed: int,
         weights: Float[Tensor, " n"] | None = None,
+        balanced: Float[Tensor, "n k"] | None = None,
         num_draws: int | None = None,
     ) -> None:
         if num_items < 1 or batch < 1 or (num_draws is not None and num_draws < 1):
@@ -36,7 +42,10 @@ class EpochDraws:
             raise ConfigError("weights of clips must be above 0")
         self.batch, self.seed, self.weights = batch, seed, weights
         self.num_items = num_items
-        self.num_draws = num_items if num_draws is None else min(num_draws, num_items)
+        self.num_draws = num_items if num_draws is None else num_draws
+        if balanced is None:
+            self.num_draws = min(self.num_draws, num_items)
+        self._by_class = None if balanced is None else _clips_by_class(balanced)
         self._orders: dict[int, Tensor] = {}
 
     @property
@@ -56,6 +65,8 @@ class EpochDraws:
 
     def _order(self, epoch: int) -> Tensor:
         rng = torch.Generator().manual_seed(self.seed + epoch)
+        if self._by_class is not None:
+            return _in_rounds(self._by_class, self.num_draws, rng)
         if self.weights is None:
             return torch.randperm(self.num_items, generator=rng)[: self.num_draws]
         return torch.multinomial(self.weights.double(), self.num_draws, generator=rng)
@@ -84,3 +95,22 @@ def repeated_places(targets: Float[Tensor, "n k"], *, share: float) -> list[int]
         missing = max(0, wanted - len(own))
         places += [own[number % len(own)] for number in range(missing)]
     return places
+
+
+def _clips_by_class(targets: Float[Tensor, "n k"]) -> list[Int[Tensor, " _"]]:
+    """Clips of every class that has any."""
+    found = [column.nonzero().flatten() for column in targets.T]
+    return [clips for clips in found if len(clips)]
+
+
+def _in_rounds(
+    by_class: Sequence[Int[Tensor, " _"]], count: int, rng: torch.Generator
+) -> Int[Tensor, " n"]:
+    """Rounds in which every class gives a clip, each in an order of its own."""
+    num_rounds = -(-count // len(by_class))
+    drawn = torch.stack(
+        [clips[torch.randint(len(clips), (num_rounds,), generator=rng)] for clips in by_class],
+        dim=1,
+    )
+    order = torch.rand(drawn.shape, generator=rng).argsort(dim=1)
+    return drawn.gather(1, order).flatten()[:count]

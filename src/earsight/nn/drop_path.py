@@ -12,6 +12,9 @@ from torch import Tensor
 
 from earsight.errors import ConfigError
 
+Draws = torch.Generator | Sequence[torch.Generator]
+"""What draws for a batch: one generator, or one of every clip, so that each draws by itself."""
+
 
 def linear_rates(highest: float, num_blocks: int) -> tuple[float, ...]:
     """Rates that rise in equal steps from 0 at the first block to `highest` at the last.
@@ -23,10 +26,12 @@ def linear_rates(highest: float, num_blocks: int) -> tuple[float, ...]:
     return tuple(highest * i / max(1, num_blocks - 1) for i in range(num_blocks))
 
 
-def branch_scales(
-    rates: Sequence[float], batch: int, *, rng: torch.Generator
-) -> Float[Tensor, "n b"]:
+def branch_scales(rates: Sequence[float], batch: int, *, rng: Draws) -> Float[Tensor, "n b"]:
     """Factor of every branch and clip: 0 at its rate, else 1 / (1 - rate)."""
-    keep = 1 - torch.tensor(rates, dtype=torch.float32, device=rng.device)[:, None]
-    noise = torch.rand(len(rates), batch, generator=rng, device=rng.device)
+    if isinstance(rng, torch.Generator):
+        noise = torch.rand(len(rates), batch, generator=rng, device=rng.device)
+    else:
+        each = [torch.rand(len(rates), generator=own, device=own.device) for own in rng]
+        noise = torch.stack(each, dim=1)
+    keep = 1 - torch.tensor(rates, dtype=torch.float32, device=noise.device)[:, None]
     return torch.where(noise < keep, 1 / keep, torch.zeros_like(noise))

@@ -51,13 +51,22 @@ class PretrainingData:
     ) -> None:
         corpus = JoinedCorpus(corpora)
         self.name = corpus.name
-        self.train = WaveClips(
-            corpus, corpus.records("train"), memory_gb=recipe.memory_gb, settings=settings
-        )
         valid = corpus.records("valid")
         count = min(len(valid), recipe.num_held_out)
         chosen = [valid[number * len(valid) // count] for number in range(count)]
-        self.valid = WaveClips(corpus, chosen, memory_gb=recipe.memory_gb / 4, settings=settings)
+        self.train, self.valid = (
+            WaveClips(
+                corpus,
+                records,
+                memory_gb=memory_gb,
+                rate_hz=settings.rate_hz,
+                min_samples=settings.window_samples,
+            )
+            for records, memory_gb in (
+                (corpus.records("train"), recipe.memory_gb),
+                (chosen, recipe.memory_gb / 4),
+            )
+        )
         self.plan = BatchPlan(num_items=len(self.train), batch=recipe.batch, seed=recipe.seed)
         self.steps_per_epoch = max(1, len(self.train) // recipe.batch)
 
@@ -91,6 +100,7 @@ class Pretraining(Generic[Network]):
             data.train,
             num_frames=pretext.num_frames,
             fill=recipe.cut.fill,
+            settings=pretext.fbank,
         )
         full, first = replace(self.clock.compression, factor=1), self.clock.compression
         with torch.random.fork_rng(devices=[]):

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from earsight.checkpoints.narrow import is_dict
 from earsight.checkpoints.native import NativeFolder
-from earsight.data.fbank_clips import WaveClips, check_statistics_name, statistics_for
+from earsight.data.fbank_clips import Fill, WaveClips, check_statistics_name, statistics_for
 from earsight.errors import ConfigError, InputError
 from earsight.frontends.fbank_statistics import FbankStatistics
+from earsight.frontends.kaldi_fbank import PUBLISHED, FbankSettings
 from earsight.generate.bundles import open_bundle
 from earsight.settings import from_plain, to_plain
 from earsight.training.warm_start import warm_start
@@ -49,17 +50,18 @@ def input_statistics(
     clips: WaveClips,
     *,
     num_frames: int,
-    fill: Literal["padding", "repeat"],
+    fill: Fill,
+    settings: FbankSettings = PUBLISHED,
 ) -> FbankStatistics:
     """What normalises the input: `statistics_for` a name, with "start" what the start tells.
 
     Raises InputError where the start tells none.
     """
     if name != OF_START or start is None:
-        return statistics_for(name, clips, num_frames=num_frames, fill=fill)
+        return statistics_for(name, clips, num_frames=num_frames, fill=fill, settings=settings)
     told = start.extra.get("statistics")
     if isinstance(told, str):
-        return statistics_for(told, clips, num_frames=num_frames, fill=fill)
+        return statistics_for(told, clips, num_frames=num_frames, fill=fill, settings=settings)
     if not is_dict(told):
         raise InputError(f"{start.path} tells no statistics: name published ones, or 'measured'")
     return replace(from_plain(FbankStatistics, told), num_frames=num_frames)

@@ -69,18 +69,25 @@ class DrawSettings:
     """How an epoch is drawn.
 
     `weighted` draws `num_draws` clips (all where None), those of rare classes more often;
-    `repeat_to` repeats clips of classes that have less than this share of the largest one's.
+    `balanced` draws one of every class in turn, as HTS-AT is trained. `repeat_to` repeats clips of
+    classes that have less than this share of the largest one's.
     """
 
     batch: int = 512
     weighted: bool = False
+    balanced: bool = False
     num_draws: int | None = None
     repeat_to: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse two ways at once."""
+        if self.weighted and self.balanced:
+            raise ConfigError("draws: choose weighted or balanced, not both")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaggedBatch:
-    """Network inputs (normalised filterbanks) and how much of each class they hold."""
+    """Spectrograms as the network takes them, and how much of each class they hold."""
 
     inputs: Float[Tensor, "b t m"]
     targets: Float[Tensor, "b k"]
@@ -99,7 +106,8 @@ class TaggedClips:
         split: Split,
         *,
         memory_gb: float,
-        settings: FbankSettings = PUBLISHED,
+        rate_hz: int = PUBLISHED.rate_hz,
+        min_samples: int = PUBLISHED.window_samples,
     ) -> None:
         records = corpus.records(split)
         labelled = [record for record in records if record.class_index is not None]
@@ -109,7 +117,9 @@ class TaggedClips:
                 "needs labelled clips"
             )
         self.split: Split = split
-        self.waves = WaveClips(corpus, labelled, memory_gb=memory_gb, settings=settings)
+        self.waves = WaveClips(
+            corpus, labelled, memory_gb=memory_gb, rate_hz=rate_hz, min_samples=min_samples
+        )
         self.targets = torch.stack([_targets(record, corpus.class_names) for record in labelled])
         self.owners = tuple(corpus.origin(record)[0].name for record in labelled)
 
@@ -131,7 +141,14 @@ class TaggerData:
     """
 
     def __init__(
-        self, corpora: Sequence[Corpus], draws: DrawSettings, *, memory_gb: float, seed: int
+        self,
+        corpora: Sequence[Corpus],
+        draws: DrawSettings,
+        *,
+        memory_gb: float,
+        seed: int,
+        rate_hz: int = PUBLISHED.rate_hz,
+        min_samples: int = PUBLISHED.window_samples,
     ) -> None:
         corpus = JoinedCorpus(corpora)
         self.name, self.class_names = corpus.name, corpus.class_names
@@ -139,17 +156,23 @@ class TaggerData:
             raise InputError(
                 f"{self.name} has {len(self.class_names)} classes: a tagger needs 2 at least"
             )
-        self.train = TaggedClips(corpus, "train", memory_gb=memory_gb)
-        self.valid = TaggedClips(corpus, "valid", memory_gb=memory_gb / 4)
+
+        def clips(split: Split, memory_gb: float) -> TaggedClips:
+            return TaggedClips(
+                corpus, split, memory_gb=memory_gb, rate_hz=rate_hz, min_samples=min_samples
+            )
+
+        self.train, self.valid = clips("train", memory_gb), clips("valid", memory_gb / 4)
         has_test = any(record.class_index is not None for record in corpus.records("test"))
-        self.test = TaggedClips(corpus, "test", memory_gb=0.0) if has_test else self.valid
+        self.test = clips("test", 0.0) if has_test else self.valid
         self._places = repeated_places(self.train.targets, share=draws.repeat_to)
-        weights = clip_weights(self.train.targets)[self._places] if draws.weighted else None
+        targets = self.train.targets[self._places]
         self.draws = EpochDraws(
             len(self._places),
             batch=draws.batch,
             seed=seed,
-            weights=weights,
+            weights=clip_weights(targets) if draws.weighted else None,
+            balanced=targets if draws.balanced else None,
             num_draws=draws.num_draws,
         )
 
@@ -170,12 +193,8 @@ def draw_tagged(
 ) -> TaggedBatch:
     """Training clips as `settings` have it, each changed by its own generator."""
     num_frames = statistics.num_frames
-    waves: list[Tensor] = []
-    targets: list[Tensor] = []
-    for place, rng in zip(places, generators, strict=True):
-        wave, target = _mixed(clips, place, changes, samples_of(num_frames, settings), rng)
-        waves.append(wave if changes.noise_db is None else _noisy(wave, changes.noise_db, rng))
-        targets.append(target)
+    wanted = samples_of(num_frames, settings)
+    waves, targets = draw_waves(clips, places, changes, num_samples=wanted, generators=generators)
     found = fbanks(waves, num_frames=num_frames, settings=settings, device=device)
     striped = [
         spec_augment(row[None], rng=rng, stripes=changes.stripes)
@@ -186,7 +205,25 @@ def draw_tagged(
         inputs = torch.stack(
             [_turned_in_noise(row, rng) for row, rng in zip(inputs, generators, strict=True)]
         )
-    return TaggedBatch(inputs=inputs, targets=torch.stack(targets).to(device))
+    return TaggedBatch(inputs=inputs, targets=targets.to(device))
+
+
+def draw_waves(
+    clips: TaggedClips,
+    places: Sequence[int],
+    changes: ClipChanges,
+    *,
+    num_samples: int,
+    generators: Sequence[torch.Generator],
+) -> tuple[list[Float[Tensor, " _"]], Float[Tensor, "b k"]]:
+    """Sounds of training clips, cut, mixed and made noisy, and the classes they then hold."""
+    waves: list[Tensor] = []
+    targets: list[Tensor] = []
+    for place, rng in zip(places, generators, strict=True):
+        wave, target = _mixed(clips, place, changes, num_samples, rng)
+        waves.append(wave if changes.noise_db is None else _noisy(wave, changes.noise_db, rng))
+        targets.append(target)
+    return waves, torch.stack(targets)
 
 
 def tag_loss(

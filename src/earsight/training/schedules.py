@@ -10,6 +10,7 @@ from earsight.errors import ConfigError
 AST_WARMUP_STEPS, AST_WARMUP_EVERY = 1000, 50
 HTSAT_STAIRS = ((1, 0.02), (2, 0.05), (11, 0.1), (21, 0.05), (31, 0.02))
 HTSAT_AFTER = 0.03  # above the last stair: as published, not as in the paper
+HTSAT_PAPER_STAIRS, HTSAT_PAPER_AFTER = ((1, 0.05), (2, 0.1), (11, 0.2), (21, 0.1)), 0.05
 
 
 def warmup_cosine(
@@ -71,6 +72,14 @@ def htsat_factor(epoch: int) -> float:
     return stairs(epoch, HTSAT_STAIRS, after=HTSAT_AFTER)
 
 
+def htsat_paper_factor(epoch: int) -> float:
+    """The paper's factors; where it does not say when a rate changes, official code's epochs.
+
+    Source: Chen et al., "HTS-AT: a hierarchical token-semantic audio transformer", 2022, sec. 3.1.
+    """
+    return stairs(epoch, HTSAT_PAPER_STAIRS, after=HTSAT_PAPER_AFTER)
+
+
 def warmup_milestones(
     step: int,
     *,
@@ -103,10 +112,11 @@ class EpochSchedule:
 
     `milestones`: times `decay` after every epoch in steps of `every` from `first` on, with AST's
     warm-up of 1000 steps where `slow_start` is set. `cosine`: up over `warmup_epochs`, then along
-    half a cosine to 0 at the end.
+    half a cosine to 0 at the end. `htsat` and `htsat_paper`: the factors of those names, epoch by
+    epoch.
     """
 
-    kind: Literal["milestones", "cosine"] = "milestones"
+    kind: Literal["milestones", "cosine", "htsat", "htsat_paper"] = "milestones"
     first: int = 2
     every: int = 1
     decay: float = 0.5
@@ -120,19 +130,25 @@ class EpochSchedule:
 
     def rate(self, step: int, *, peak: float, steps_per_epoch: int, num_epochs: int) -> float:
         """Rate of the update that follows `step` finished ones of `num_epochs`."""
-        if self.kind == "milestones":
-            return warmup_milestones(
-                step,
-                peak=peak,
-                steps_per_epoch=steps_per_epoch,
-                milestones=range(self.first, num_epochs + 1, self.every),
-                decay=self.decay,
-                warmup=self.slow_start,
-            )
-        return epoch_warmup_cosine(
-            (step + 1) / steps_per_epoch,
-            peak=peak,
-            lowest=0.0,
-            warmup_epochs=min(self.warmup_epochs, num_epochs / 2),
-            num_epochs=num_epochs + 1 / steps_per_epoch,
-        )
+        match self.kind:
+            case "milestones":
+                return warmup_milestones(
+                    step,
+                    peak=peak,
+                    steps_per_epoch=steps_per_epoch,
+                    milestones=range(self.first, num_epochs + 1, self.every),
+                    decay=self.decay,
+                    warmup=self.slow_start,
+                )
+            case "cosine":
+                return epoch_warmup_cosine(
+                    (step + 1) / steps_per_epoch,
+                    peak=peak,
+                    lowest=0.0,
+                    warmup_epochs=min(self.warmup_epochs, num_epochs / 2),
+                    num_epochs=num_epochs + 1 / steps_per_epoch,
+                )
+            case "htsat":
+                return peak * htsat_factor(step // steps_per_epoch)
+            case "htsat_paper":
+                return peak * htsat_paper_factor(step // steps_per_epoch)

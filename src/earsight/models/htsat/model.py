@@ -17,7 +17,7 @@ from earsight.errors import InputError
 from earsight.models.htsat.config import HtsatConfig
 from earsight.models.htsat.image import crops, fold, repeated, stretched, unfold
 from earsight.nn.attention import Feedforward
-from earsight.nn.drop_path import branch_scales, linear_rates
+from earsight.nn.drop_path import Draws, branch_scales, linear_rates
 from earsight.nn.recompute import run_block
 from earsight.nn.windows import WindowAttention
 
@@ -150,7 +150,7 @@ class Htsat(nn.Module):
         *,
         short: Short = "stretch",
         change: Change | None = None,
-        rng: torch.Generator | None = None,
+        rng: Draws | None = None,
         recompute: bool = False,
     ) -> HtsatOutput:
         """Scores of clips of one length.
@@ -191,7 +191,7 @@ class Htsat(nn.Module):
         self,
         picture: Float[Tensor, "b p p"],
         *,
-        rng: torch.Generator | None = None,
+        rng: Draws | None = None,
         recompute: bool = False,
     ) -> HtsatOutput:
         """Scores of square pictures; the token-semantic layer keeps their order in time."""
@@ -215,7 +215,7 @@ class Htsat(nn.Module):
         )
 
     def _scales(
-        self, x: Float[Tensor, "b r c d"], rng: torch.Generator | None
+        self, x: Float[Tensor, "b r c d"], rng: Draws | None
     ) -> list[Float[Tensor, "2 b"] | None]:
         num_blocks = sum(self.config.depths)
         if not self.training or not self.config.drop_path:
