@@ -32,6 +32,7 @@ from earsight.nn.two_token_transformer import NUM_CLASS_TOKENS
 from earsight.settings import from_plain
 
 Labels = Literal["many", "one"]
+ShortSounds = Literal["padding", "repeat"]
 FAMILIES = ("ast", "ssast_tagger", "ssast", "audiomae_tagger", "audiomae", "htsat", "passt")
 """Families of model folders that can listen."""
 WITHOUT_CLASSES = ("ssast", "audiomae")
@@ -74,7 +75,11 @@ class Listener(ABC):
 
 
 class FbankListener(Listener):
-    """AST, SSAST and Audio-MAE on `frontends.kaldi_fbank`, padded as published."""
+    """AST, SSAST and Audio-MAE on `frontends.kaldi_fbank`.
+
+    A sound shorter than a window is padded behind its spectrogram as published, or (`short`) first
+    repeated, where the network was trained so.
+    """
 
     def __init__(
         self,
@@ -83,6 +88,7 @@ class FbankListener(Listener):
         *,
         num_classes: int,
         labels: Labels,
+        short: ShortSounds = "padding",
     ) -> None:
         settings = kaldi_fbank.PUBLISHED
         self.rate_hz = settings.rate_hz
@@ -92,10 +98,13 @@ class FbankListener(Listener):
         )
         self.num_classes, self.labels = num_classes, labels
         self.step_seconds = None
-        self._judge, self._statistics = judge, statistics
+        self._judge, self._statistics, self._short = judge, statistics, short
 
     def hear(self, wave: Float[Tensor, "b s"]) -> Hearing:
-        """Features and scores; shorter sounds are padded behind their spectrogram."""
+        """Features and scores."""
+        found, wanted = wave.shape[1], self.window_samples
+        if self._short == "repeat" and found < wanted:
+            wave = wave.repeat(1, -(-wanted // found))[:, :wanted]
         return self._judge(kaldi_fbank.network_input(wave, self._statistics))
 
 
@@ -207,6 +216,7 @@ def _tagger(
         folder_statistics(extra, num_frames=num_frames),
         num_classes=num_classes,
         labels=_labels(extra),
+        short=_short(extra),
     )
 
 
@@ -218,7 +228,9 @@ def _pretrained_ssast(folder: NativeFolder, device: torch.device) -> Listener:
         return Hearing(network.encoder(fbank)[:, NUM_CLASS_TOKENS:].mean(dim=1), None)
 
     statistics = folder_statistics(folder.extra, num_frames=network.config.num_frames)
-    return FbankListener(judge, statistics, num_classes=0, labels="many")
+    return FbankListener(
+        judge, statistics, num_classes=0, labels="many", short=_short(folder.extra)
+    )
 
 
 def _pretrained_audiomae(folder: NativeFolder, device: torch.device) -> Listener:
@@ -232,7 +244,16 @@ def _pretrained_audiomae(folder: NativeFolder, device: torch.device) -> Listener
         return Hearing(tokens[:, 1:].mean(dim=1), None)
 
     statistics = folder_statistics(folder.extra, num_frames=encoder.num_frames)
-    return FbankListener(judge, statistics, num_classes=0, labels="many")
+    return FbankListener(
+        judge, statistics, num_classes=0, labels="many", short=_short(folder.extra)
+    )
+
+
+def _short(extra: Mapping[str, Any]) -> ShortSounds:
+    told = extra.get("short_clips", "padding")
+    if told not in ("padding", "repeat"):
+        raise InputError(f"the folder's short_clips must be 'padding' or 'repeat', found {told!r}")
+    return "repeat" if told == "repeat" else "padding"
 
 
 def _labels(extra: Mapping[str, Any]) -> Labels:
