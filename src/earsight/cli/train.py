@@ -179,7 +179,10 @@ def _train_one(
     """One training, of a fold or of all clips, in its folder."""
     module, recipe = _chosen(args, fold)
     selection = Selection(
-        fold=fold, fold_valid=args.fold_valid, labels_per_class=args.labels_per_class
+        fold=fold,
+        fold_valid=args.fold_valid,
+        labels_per_class=args.labels_per_class,
+        check_on_test=args.check_on_test,
     )
     taken = select(corpora, selection, seed=getattr(recipe, "seed", 0))
     note_selection(run_dir, selection)

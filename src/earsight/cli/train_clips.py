@@ -25,13 +25,19 @@ class Selection:
     fold: int | None = None
     fold_valid: Literal["next", "test"] = "test"
     labels_per_class: int | None = None
+    check_on_test: bool = False
+
+    @property
+    def checks_on_test(self) -> bool:
+        """Whether the valid clips are test clips."""
+        return self.check_on_test or (self.fold is not None and self.fold_valid == "test")
 
     def plain(self) -> dict[str, Any]:
         """What the run's folder keeps: nothing where all is taken."""
         told = asdict(self)
         if self.fold is None:
-            del told["fold"], told["fold_valid"]
-        return {name: value for name, value in told.items() if value is not None}
+            del told["fold_valid"]
+        return {name: value for name, value in told.items() if value}
 
 
 def configure_selection(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +68,12 @@ def configure_selection(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="train on N labelled clips of every class of each corpus",
+    )
+    group.add_argument(
+        "--check-on-test",
+        action="store_true",
+        help="train on the valid clips too and check with the test clips, as is done on corpora "
+        "without official valid clips (AudioSet, FSDD)",
     )
 
 
@@ -104,6 +116,8 @@ def select(corpora: "Sequence[Corpus]", selection: Selection, *, seed: int) -> "
             FoldedCorpus(corpus, fold, valid=valid) if corpus in having else corpus
             for corpus in taken
         ]
+    if selection.check_on_test:
+        taken = [_checked_on_test(corpus) for corpus in taken]
     if selection.labels_per_class is not None:
         count = selection.labels_per_class
         having = [corpus for corpus in taken if corpus.class_names] or taken
@@ -111,6 +125,19 @@ def select(corpora: "Sequence[Corpus]", selection: Selection, *, seed: int) -> "
             FewLabels(corpus, count, seed=seed) if corpus in having else corpus for corpus in taken
         ]
     return taken
+
+
+def _checked_on_test(corpus: "Corpus") -> "Corpus":
+    """Valid clips to train on, test clips to check with; as it is without test clips."""
+    from earsight.data.regrouped import RegroupedCorpus
+
+    test = corpus.records("test")
+    if not test:
+        return corpus
+    known = {record.id for record in test}
+    rest = [*corpus.records("train"), *corpus.records("valid")]
+    train = [record for record in rest if record.id not in known]
+    return RegroupedCorpus(corpus, {"train": train, "valid": test, "test": test})
 
 
 def note_selection(run_dir: "RunDir", selection: Selection) -> None:
@@ -134,14 +161,29 @@ def note_selection(run_dir: "RunDir", selection: Selection) -> None:
 
 
 def warn_of_chosen_test(recipe: object, selection: Selection) -> None:
-    """Say it where the test fold decides which weights are kept."""
-    chooses = getattr(recipe, "keep", "last") == "best" or getattr(recipe, "patience", None)
-    if selection.fold is not None and selection.fold_valid == "test" and chooses:
+    """Say it where test clips decide which weights are kept."""
+    keeps_best = getattr(recipe, "keep", "last") == "best"
+    chooses = keeps_best and getattr(recipe, "average_epochs", None) is None
+    if selection.checks_on_test and (chooses or getattr(recipe, "patience", None)):
         tell(
-            "warning: valid clips are the test fold's, and this recipe chooses its weights by "
-            "them, so the test scores are too good: take --fold-valid next, or a recipe that "
-            "keeps its last weights (--set keep=last --set patience=none)"
+            "warning: the valid clips are test clips, and this recipe chooses its weights by them, "
+            "so the test scores are too good: keep the last weights (--set keep=last --set "
+            "patience=none), or check on others (--fold-valid next)"
         )
+
+
+def warn_of_drift(recipe: object, corpora: "Sequence[Corpus]") -> None:
+    """Say it where a corpus's log filterbanks are not what the recipe normalises for."""
+    from earsight.data.fbank_measured import measured_fbank, statistics_drift
+    from earsight.recipes.expected_input import expected_input
+
+    expected = expected_input(recipe)
+    if expected is None:
+        return
+    for corpus in corpora:
+        told = statistics_drift(measured_fbank(corpus), expected.statistics, fill=expected.fill)
+        if told is not None:
+            tell(f"warning: {corpus.name}: {told}")
 
 
 def open_corpora(
@@ -193,5 +235,8 @@ def _wait(world: "World", failure: Exception | None) -> None:
 
 
 def _words(selection: Mapping[str, Any]) -> str:
-    told = [f"--{name.replace('_', '-')} {value}" for name, value in selection.items()]
+    told = [
+        f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+        for name, value in selection.items()
+    ]
     return " ".join(told) or "all clips"

@@ -28,7 +28,7 @@ from earsight.data.prepared_layout import (
     codes_path,
     feature_path,
     mel_path,
-    wave_path,
+    sound_path,
 )
 from earsight.errors import InputError
 from earsight.frontends.specvqgan_mel import MEL_RATE_HZ, NUM_MELS
@@ -81,8 +81,7 @@ class PreparedCorpus:
 
     def wave(self, record: ClipRecord) -> Float[Tensor, " s"]:
         """Mono sound at 22050 Hz: the clip's own exact wav where it has one."""
-        own = record.notes.get("wave")
-        path = Path(str(own)) if own else wave_path(self.folder, record.id)
+        path = sound_path(self.folder, record)
         if not path.is_file():
             raise _missing(path, self.folder)
         return read_audio(path, rate_hz=MEL_RATE_HZ, mono=True).samples[0]

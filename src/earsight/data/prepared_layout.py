@@ -58,6 +58,12 @@ def wave_path(folder: Path, clip_id: str) -> Path:
     return folder / "waves" / f"{check_id(clip_id)}.flac"
 
 
+def sound_path(folder: Path, record: ClipRecord) -> Path:
+    """Sound of a record: its own exact wav where it has one."""
+    own = record.notes.get("wave")
+    return Path(str(own)) if own else wave_path(folder, record.id)
+
+
 def feature_path(folder: Path, kind: str, clip_id: str) -> Path:
     """Picture features of a clip."""
     return folder / "features" / check_name(kind) / f"{check_id(clip_id)}.npy"

@@ -14,13 +14,14 @@ from typing import Any
 
 from earsight.data import prepared_layout as layout
 from earsight.data.corpus import ClipRecord
+from earsight.data.fbank_measured import measure_fbank
 from earsight.data.find_source import find_source
 from earsight.data.source_clips import Source, SourceClip, SplitRule
 from earsight.errors import InputError
 from earsight.prepare.extract import Extractor, Job, Outcome, RowMaker, Skipped, Wanted, killed
 from earsight.prepare.journal import Finished, Journal, fingerprint
 from earsight.prepare.pool import LocalPool
-from earsight.prepare.statistics import Drift, drift
+from earsight.prepare.statistics import Drift, drift, recorded_waves, with_fbank
 
 _LISTED = 3
 Watch = Callable[[Outcome], None]
@@ -179,7 +180,8 @@ def _finish(
     finished = [journal.finished[clip.id] for clip in kept]
     records = [_record(clip, each, source) for clip, each in zip(kept, finished, strict=True)]
     folder = extractor.folder
-    measured = drift(folder, records, source)
+    heard = measure_fbank(recorded_waves(folder, records))
+    measured = with_fbank(drift(folder, records, source), heard)
     card = _card(source, extractor, finished, clips) | {
         "skipped": [{"id": each.id, "reason": each.reason} for each in skipped],
         "absent": list(source.absent),

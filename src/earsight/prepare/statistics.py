@@ -4,22 +4,33 @@ Levels are compared with the statistics of the VGGSound training spectrograms, w
 Melception normalise by.
 Source: official repository v-iashin/SpecVQGAN, train_means_stds_melspec_10s_22050hz.txt; sizes of
 the published split lists.
+
+Axes: s samples.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from earsight.data.corpus import SPLITS, ClipRecord, Split
-from earsight.data.prepared_layout import mel_path
+from earsight.data.fbank_measured import (
+    CARD_KEY,
+    MeasuredFbank,
+    spread_over,
+    statistics_drift,
+)
+from earsight.data.prepared_layout import mel_path, sound_path
 from earsight.data.source_clips import Source
 from earsight.errors import InputError
+from earsight.frontends.fbank_statistics import AUDIOSET
 from earsight.frontends.specvqgan_mel import (
     MEL_HOP_SAMPLES,
     MEL_RATE_HZ,
@@ -29,6 +40,8 @@ from earsight.frontends.specvqgan_mel import (
     TABLE_SHA256,
 )
 from earsight.frontends.stored_tables import load_table
+from earsight.media.audio import read_audio
+from earsight.settings import to_plain
 
 MODEL_SECONDS = MODEL_FRAMES * MEL_HOP_SAMPLES / MEL_RATE_HZ
 LARGEST_SHIFT = 0.5
@@ -90,6 +103,30 @@ def drift(folder: Path, records: Sequence[ClipRecord], source: Source) -> Drift:
     }
     found = Drift(rows=tuple(rows), values=values)
     return Drift(rows=found.rows, values=values | {"warnings": found.warnings})
+
+
+def with_fbank(measured: Drift, fbank: MeasuredFbank) -> Drift:
+    """The same with the clips' own log filterbanks, compared with AudioSet's."""
+    warning = statistics_drift(fbank, AUDIOSET, fill="repeat") or ""
+    row = DriftRow(
+        quantity="log filterbank mean / spread",
+        found=f"{fbank.mean:.2f} / {fbank.spread:.2f}",
+        published=f"{AUDIOSET.mean:.2f} / {AUDIOSET.spread:.2f} (AudioSet)",
+        warning="not AudioSet's: train with statistics=measured" if warning else "",
+    )
+    found = Drift(rows=(*measured.rows, row), values={})
+    values = {**measured.values, CARD_KEY: to_plain(fbank), "warnings": found.warnings}
+    return Drift(rows=found.rows, values=values)
+
+
+def recorded_waves(
+    folder: Path, records: Sequence[ClipRecord]
+) -> Iterator[Float[torch.Tensor, " s"]]:
+    """Sounds of training clips (of all where there are none), evenly spread, 500 at most."""
+    trained = [record for record in records if record.split == "train"] or records
+    for record in spread_over(trained):
+        path = sound_path(folder, record)
+        yield read_audio(path, rate_hz=MEL_RATE_HZ, mono=True).samples[0]
 
 
 def band_statistics(folder: Path, records: Sequence[ClipRecord]) -> Bands:

@@ -1,12 +1,15 @@
 """Folds of a training: which are run, which are left alone, and what they say together."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
-from earsight.cli.train_clips import Selection, changes_of_fold, note_selection
+from earsight.cli.train_clips import Selection, changes_of_fold, note_selection, select
 from earsight.cli.train_folds import train_folds
+from earsight.data.corpus import SPLITS, ClipRecord, Split
 from earsight.errors import InputError, TrainingStopped
 from earsight.training.rundir import RunDir
 
@@ -72,3 +75,35 @@ def test_a_run_goes_on_with_the_clips_it_began_with(tmp_path: Path) -> None:
     for other in (Selection(), Selection(fold=1, labels_per_class=5)):
         with pytest.raises(InputError, match="begun with --fold 2 --fold-valid test --labels"):
             note_selection(run, other)
+
+
+class Few:
+    """Three clips a split; the first test clip is a valid clip, too."""
+
+    name, class_names = "few", ("a",)
+
+    def records(self, split: Split) -> Sequence[ClipRecord]:
+        names = {"train": ("t0", "t1", "t2"), "valid": ("v0", "v1", "v2"), "test": ("v0", "s1")}
+        return [
+            ClipRecord(
+                id=name, split=split, class_index=0, class_name="a", seconds=1.0, source=Path("x")
+            )
+            for name in names[split]
+        ]
+
+    def mel(self, record: ClipRecord) -> Tensor:
+        raise AssertionError
+
+    def wave(self, record: ClipRecord) -> Tensor:
+        raise AssertionError
+
+    def features(self, record: ClipRecord, kind: str) -> Tensor:
+        raise AssertionError
+
+
+def test_checks_on_test_leave_no_test_clip_to_train_on() -> None:
+    (taken,) = select([Few()], Selection(check_on_test=True), seed=0)
+    found = [[record.id for record in taken.records(split)] for split in SPLITS]
+    assert found == [["t0", "t1", "t2", "v1", "v2"], ["v0", "s1"], ["v0", "s1"]]
+    plain = Selection(check_on_test=True).plain()
+    assert plain == {"check_on_test": True}

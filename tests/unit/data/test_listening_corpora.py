@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from earsight.data.corpora.esc50 import CATEGORIES
+from earsight.data.fbank_measured import measured_fbank
 from earsight.data.find_source import find_source
 from earsight.data.open_corpus import open_corpus
 from earsight.data.prepared import PreparedCorpus
@@ -193,6 +194,9 @@ def test_what_is_not_here_is_counted_and_kept(tmp_path: Path) -> None:
     assert (done.absent, done.skipped) == (("id1/v/2.wav",), ())
     card = json.loads((tmp_path / "out" / "corpus.json").read_text())
     assert card["absent"] == ["id1/v/2.wav"]
+    heard = card["statistics"]["fbank"]
+    assert (heard["num_clips"], heard["frames"]) == (1, [48])
+    assert measured_fbank(PreparedCorpus(tmp_path / "out")).mean == heard["mean"]
 
 
 def test_a_table_may_name_folds(tmp_path: Path) -> None:
