@@ -30,6 +30,7 @@ OPTIONAL = {
     "plots": (("matplotlib", "matplotlib", "plots"),),
     "hub": (("huggingface_hub", "huggingface_hub", "models by hub name"),),
     "train": (("tensorboard", "tensorboard", "training curves"),),
+    "parquet": (("pyarrow", "pyarrow.parquet", "tables of embeddings in parquet"),),
 }
 
 

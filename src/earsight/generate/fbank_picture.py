@@ -17,7 +17,7 @@ from earsight.files import staged
 from earsight.frontends.kaldi_fbank import PUBLISHED
 
 SHOWN_NATS = 14.0  # below the loudest value, 61 dB
-MARKS_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
+MARKS_HZ = (250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 MISSING = "#9aa0a6"
 MINUTES_FROM_SECONDS = 180.0
 DPI = 130

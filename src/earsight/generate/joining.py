@@ -18,6 +18,8 @@ from earsight.checkpoints.native import (
 from earsight.errors import ConfigError, WeightsError
 from earsight.files import file_digest, write_json
 from earsight.generate.decode import GRIFFIN_LIM
+from earsight.generate.listeners import FAMILIES as HEARING
+from earsight.generate.listeners import WITHOUT_CLASSES
 from earsight.generate.logits import SamplingConfig
 from earsight.settings import to_plain
 
@@ -35,7 +37,10 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 The ranker helps to choose among candidates; what a model is worth, another network has to judge.
 """
 NEEDED = ("codebook",)
-LISTENERS: Mapping[str, tuple[str, ...]] = {"tagger": ("audiomae_tagger",), "masked": ("audiomae",)}
+LISTENERS: Mapping[str, tuple[str, ...]] = {
+    "tagger": tuple(family for family in HEARING if family not in WITHOUT_CLASSES),
+    "masked": ("audiomae",),
+}
 """The same of a folder that hears: what tags, and what restores hidden parts."""
 
 

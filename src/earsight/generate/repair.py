@@ -117,7 +117,8 @@ class Repairer:
 
         `rng`, a CPU generator, draws what is hidden and the phases. Longer sounds than the network
         was trained on are restored in stretches of that length. With `keep_visible` the wave holds
-        the original's own spectrum where it was visible. Raises InputError for another rate, for
+        the original's own spectrum where it was visible. A wave beyond full scale is turned down
+        to it. Raises InputError for another rate, for
         sounds below one frame or above a minute, and where a share hides all or nothing.
         """
         rate, num_samples = PUBLISHED.rate_hz, sound.num_samples
@@ -149,7 +150,7 @@ class Repairer:
             original=original,
             restored=energies,
             hidden=hidden,
-            wave=Waveform(heard[None], rate),
+            wave=Waveform(heard[None] / max(1.0, float(heard.abs().max())), rate),
             error=error,
             error_of_mean=error_of_mean,
             levels=self.levels,
@@ -220,12 +221,12 @@ def load_repairer(
     network = build_network(
         MaskedAutoencoder, MaskedAutoencoderConfig, folder, "audiomae", usable_device(device)
     )
-    shapes_alone = bool(folder.extra.get("normalise_patches"))
-    trained_for: Levels = "neighbours" if shapes_alone else "predicted"
+    if levels is None:
+        levels = "neighbours" if folder.extra.get("normalise_patches") else "predicted"
     return Repairer(
         network,
         folder_statistics(folder.extra, num_frames=network.config.encoder.num_frames),
-        levels=levels or trained_for,
+        levels=levels,
         name=Path(source).name,
         weights_sha256=folder.sha256,
     )

@@ -21,7 +21,7 @@ def draw_repair(repaired: Repaired, target: Path, *, title: str, overwrite: bool
         (f"what the network saw: {1 - repaired.hidden_share:.0%}", seen),
         (_told(repaired), repaired.restored),
     )
-    width = min(14.0, max(7.5, seconds))
+    width = min(14.0, max(8.5, seconds))
     with picture_of_rows(target, [ROW_INCHES] * 3, width=width, overwrite=overwrite) as (
         figure,
         places,
@@ -29,7 +29,7 @@ def draw_repair(repaired: Repaired, target: Path, *, title: str, overwrite: bool
         drawn: Any = None
         for axes, (name, values) in zip(places, rows, strict=True):
             drawn = draw_fbank(axes, values, seconds=seconds, highest=highest)
-            axes.set_title(name, loc="left", fontsize=10)
+            axes.set_title(name, loc="left", fontsize=9.5)
         time_axis(places[-1], seconds)
         figure.colorbar(drawn, ax=list(places), label="log energy", shrink=0.6, aspect=40)
 
@@ -37,8 +37,10 @@ def draw_repair(repaired: Repaired, target: Path, *, title: str, overwrite: bool
 def _told(repaired: Repaired) -> str:
     if repaired.error is None or repaired.error_of_mean is None:
         return "restored: nothing was hidden"
-    told = f"restored: mean square error {repaired.error:.3f} on what was hidden"
-    told += f" ({repaired.error_of_mean:.3f} for the mean of the visible)"
+    told = (
+        f"restored: mean square error {repaired.error:.3f} on what was hidden; "
+        f"the mean of the visible has {repaired.error_of_mean:.3f}"
+    )
     if repaired.levels == "neighbours":
-        told += "\nthe network predicts shapes; how loud a hidden patch is, visible neighbours say"
+        told += "\n(the network predicts shapes; how loud a patch is, visible neighbours say)"
     return told

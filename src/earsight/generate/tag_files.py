@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from earsight.files import staged
-from earsight.generate.tagger import Heard, SoundTagger, numbers
+from earsight.generate.tagger import Heard, SoundTagger, Tag, numbers
 
 TAG_COLUMNS = ("file", "start", "end", "rank", "index", "name", "probability")
 
@@ -19,18 +19,19 @@ def described(tagger: SoundTagger, heard: Heard, *, top: int, windows: bool) -> 
     told: dict[str, Any] = {
         "seconds": round(heard.seconds, 4),
         "silent": heard.silent,
-        "tags": [asdict(tag) for tag in tagger.best(heard.whole, top)],
+        "tags": _plain(tagger.best(heard.whole, top)),
     }
     if windows:
         told["windows"] = [
-            {
-                "start": start,
-                "end": end,
-                "tags": [asdict(tag) for tag in tagger.best(row, top)],
-            }
+            {"start": start, "end": end, "tags": _plain(tagger.best(row, top))}
             for (start, end), row in zip(spans(heard), heard.probabilities, strict=True)
         ]
     return told
+
+
+def _plain(tags: list[Tag]) -> list[dict[str, Any]]:
+    # rounded to what does not depend on how many windows were heard at once
+    return [{**asdict(tag), "probability": round(tag.probability, 6)} for tag in tags]
 
 
 def spans(heard: Heard) -> list[list[float]]:

@@ -106,19 +106,24 @@ def _draw_track(axes: Any, timeline: Timeline, place: int, *, top: float) -> Non
 
 def _columns(source: Path, *, seconds: float) -> Float[Tensor, "t m"]:
     """The mean log filterbank of equal stretches of a sound file of any length."""
-    count = max(1, min(NUM_COLUMNS, int(seconds / SHORTEST_COLUMN_SECONDS)))
-    total = torch.zeros(count, PUBLISHED.num_mels)
-    frames = torch.zeros(count, 1)
-    start = 0
+    num_columns = max(1, min(NUM_COLUMNS, int(seconds / SHORTEST_COLUMN_SECONDS)))
+    total = torch.zeros(num_columns, PUBLISHED.num_mels)
+    frames = torch.zeros(num_columns, 1)
+    start, held = 0, torch.zeros(1, 0)
     for piece in stream_audio(source, rate_hz=PUBLISHED.rate_hz, mono=True):
-        if piece.num_samples >= PUBLISHED.window_samples:
-            fbank = log_fbank(piece.samples)[0]
-            middles = start + PUBLISHED.hop_samples * torch.arange(len(fbank))
-            middles = (middles + PUBLISHED.window_samples // 2).double() / PUBLISHED.rate_hz
-            column = (middles / seconds * count).long().clamp(max=count - 1)
-            total.index_add_(0, column, fbank)
-            frames.index_add_(0, column, torch.ones(len(fbank), 1))
-        start += piece.num_samples
+        held = torch.cat([held, piece.samples], dim=1)
+        if not (count := PUBLISHED.num_frames(held.shape[1])):
+            continue
+        middles = start + PUBLISHED.window_samples / 2 + PUBLISHED.hop_samples * torch.arange(count)
+        column = (middles.double() / PUBLISHED.rate_hz / seconds * num_columns).long()
+        column = column.clamp(max=num_columns - 1)
+        total.index_add_(0, column, log_fbank(held)[0])
+        frames.index_add_(0, column, torch.ones(count, 1))
+        # the next frame begins here, so that none is lost between two pieces
+        start, held = (
+            start + count * PUBLISHED.hop_samples,
+            held[:, count * PUBLISHED.hop_samples :],
+        )
     return total / frames  # not a number where nothing is, such as behind the last whole frame
 
 
