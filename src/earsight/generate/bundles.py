@@ -54,6 +54,12 @@ def open_bundle(source: str | Path, *, bundled: Path = BUNDLED_FOLDER) -> Bundle
     )
 
 
+def short_name(source: str | Path) -> str:
+    """What a model is called in results; RUN/model, as trainings write it, keeps its run's name."""
+    path = Path(source)
+    return f"{path.parent.name}/{path.name}" if path.name == "model" else path.name
+
+
 def _hub_folder(text: str) -> Path:
     repository, _, revision = text.partition("@")
     hub = require("huggingface_hub", extra="hub", purpose=f"opening {text} from the hub")

@@ -17,7 +17,13 @@ from earsight.errors import InputError
 from earsight.frontends.fbank_sound import KnownSound, fbank_to_wave
 from earsight.frontends.fbank_statistics import FbankStatistics
 from earsight.frontends.kaldi_fbank import PUBLISHED, denormalise, log_fbank, normalise, pad_or_crop
-from earsight.generate.bundles import BUNDLED, LISTENING_FOLDER, build_network, open_bundle
+from earsight.generate.bundles import (
+    BUNDLED,
+    LISTENING_FOLDER,
+    build_network,
+    open_bundle,
+    short_name,
+)
 from earsight.generate.listeners import folder_statistics
 from earsight.generate.load import usable_device
 from earsight.generate.patch_levels import with_levels_around
@@ -75,7 +81,8 @@ class Repairer:
         name: str,
         weights_sha256: str,
     ) -> None:
-        self.network, self.statistics, self.levels = network, statistics, levels
+        self.network, self.statistics = network, statistics
+        self.levels: Levels = levels
         self.name, self.weights_sha256 = name, weights_sha256
 
     def repair_file(
@@ -227,7 +234,7 @@ def load_repairer(
         network,
         folder_statistics(folder.extra, num_frames=network.config.encoder.num_frames),
         levels=levels,
-        name=Path(source).name,
+        name=short_name(source),
         weights_sha256=folder.sha256,
     )
 

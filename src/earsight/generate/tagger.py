@@ -17,7 +17,7 @@ from torch import Tensor
 from earsight.checkpoints.native import Bundle, NativeFolder
 from earsight.data.class_lists import audioset_names
 from earsight.errors import InputError
-from earsight.generate.bundles import BUNDLED, LISTENING_FOLDER, open_bundle
+from earsight.generate.bundles import BUNDLED, LISTENING_FOLDER, open_bundle, short_name
 from earsight.generate.listeners import (
     FAMILIES,
     WITHOUT_CLASSES,
@@ -255,7 +255,7 @@ def load_tagger(
         )
     return SoundTagger(
         listener,
-        name=Path(source).name,
+        name=short_name(source),
         weights_sha256=folder.sha256,
         class_names=names,
         device=target,

@@ -31,6 +31,8 @@ PRETRAINED = PublishedWeights(
             build=MaskedAutoencoder,
         ),
     ),
+    # as the official script trains; such a network predicts the shape of patches alone
+    extra={"normalise_patches": True},
     notes=_NOTES,
 )
 FINETUNED = PublishedWeights(
