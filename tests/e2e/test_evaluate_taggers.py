@@ -125,3 +125,20 @@ def test_folds_are_judged_by_their_own_networks(
     code, _, err = run(*words, "--model", runs / "fold{fold}" / "model")
     assert code == 2
     assert "was trained with fold 1 held out, so clips of fold 2 would be known" in err
+
+
+def test_frozen_features_are_probed(run: Run, corpus: Path, tmp_path: Path) -> None:
+    mae = save_model(tmp_path / "mae", "audiomae")
+    words = ("probe", "--data", corpus, "--neighbours", "1")
+    code, card, _ = run(*words, "--model", mae, "--folds", "--output", tmp_path / "a")
+    assert code == 0
+    # noise and tones differ in any features; what resembles the clip that is both may be a tie
+    assert card["scores"]["accuracy.knn"]["value"] >= 0.8
+    assert card["scores"]["accuracy.linear"]["value"] >= 0.8
+    assert set(card["settings"]["chosen"]) == {"1", "2", "3"}
+    plain = ("--model", "filterbank", "--kind", "knn")
+    code, card, _ = run(*words, *plain, "--output", tmp_path / "b")
+    assert code == 0
+    assert card["protocol"]["clips"] == 2  # the test split
+    found = np.load(tmp_path / "b" / "probabilities_knn.npy")
+    assert found.argmax(axis=1).tolist() == [0, 1]

@@ -104,8 +104,9 @@ def _hearing_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _scoring_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--classes", type=Path, metavar="JSON",
-        help="the model's class, or classes, for each of the corpus's (default: by name)",
+        "--classes", metavar="JSON",
+        help="the model's class, or classes, for each of the corpus's (default: by name); "
+        "audioset: for a model of AudioSet's classes on ESC-50 or ESC-10",
     )  # fmt: skip
     parser.add_argument(
         "--published", choices=DATA_SETS, help="show this data set's published scores beside"

@@ -46,7 +46,7 @@ class Trained:
 
 
 Build = Callable[[int], Trained]
-"""Makes a network, and its input for so many clips."""
+"""Makes a network whose loss is that of so many clips."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,10 +115,10 @@ def one_pass(
 def _pretrained_audiomae(encoder: Callable[[], EncoderConfig], batch: int) -> Trained:
     config = MaskedAutoencoderConfig(encoder=encoder())
     network = MaskedAutoencoder(config)
-    fbank, rng = torch.randn(batch, 1024, 128), _draws()
-    mask = Masking().draw(config.encoder.grid, batch=batch, rng=rng)
 
     def loss(recompute: bool) -> Tensor:
+        fbank, rng = torch.randn(batch, 1024, 128), _draws()
+        mask = Masking().draw(config.encoder.grid, batch=batch, rng=rng)
         found = network(fbank, mask, rng=rng, recompute=recompute)
         return reconstruction_loss(found.patches, patchify(fbank, config.encoder), mask.masked)
 
@@ -126,44 +126,61 @@ def _pretrained_audiomae(encoder: Callable[[], EncoderConfig], batch: int) -> Tr
 
 
 def _audiomae_tagger(batch: int) -> Trained:
-    network, fbank, rng = AudioTagger(AudioTaggerConfig()), torch.randn(batch, 1024, 128), _draws()
-    return Trained(
-        network, lambda recompute: _size(network(fbank, rng=rng, recompute=recompute).logits)
-    )
+    network = AudioTagger(AudioTaggerConfig())
+
+    def loss(recompute: bool) -> Tensor:
+        fbank = torch.randn(batch, 1024, 128)
+        return _size(network(fbank, rng=_draws(), recompute=recompute).logits)
+
+    return Trained(network, loss)
 
 
 def _ast(batch: int) -> Trained:
-    network, fbank = Ast(ast_base()), torch.randn(batch, 1024, 128)
-    return Trained(network, lambda recompute: _size(network(fbank, recompute=recompute).logits))
+    network = Ast(ast_base())
+
+    def loss(recompute: bool) -> Tensor:
+        return _size(network(torch.randn(batch, 1024, 128), recompute=recompute).logits)
+
+    return Trained(network, loss)
 
 
 def _ssast(config: Callable[[], SsastConfig], batch: int) -> Trained:
-    sizes, rng = config(), _draws()
-    network, fbank = Ssast(sizes), torch.randn(batch, sizes.num_frames, sizes.num_mels)
-    matched, rebuilt = (
-        mask_numbers(sizes, num_clips=batch, num_masked=SSAST_MASKED, generator=rng)
-        for _ in range(2)
-    )
+    sizes = config()
+    network = Ssast(sizes)
 
     def loss(recompute: bool) -> Tensor:
-        found = network(fbank, matched=matched, rebuilt=rebuilt, recompute=recompute)
-        return _size(found.matched - found.match_target) + _size(
-            found.rebuilt - found.rebuild_target
+        rng = _draws()
+        matched, rebuilt = (
+            mask_numbers(sizes, num_clips=batch, num_masked=SSAST_MASKED, generator=rng)
+            for _ in range(2)
         )
+        found = network(
+            torch.randn(batch, sizes.num_frames, sizes.num_mels),
+            matched=matched,
+            rebuilt=rebuilt,
+            recompute=recompute,
+        )
+        missed = _size(found.rebuilt - found.rebuild_target)
+        return _size(found.matched - found.match_target) + missed
 
     return Trained(network, loss)
 
 
 def _htsat(batch: int) -> Trained:
-    network, mel, rng = Htsat(audioset()), torch.randn(batch, 1001, 64), _draws()
-    return Trained(
-        network, lambda recompute: _size(network(mel, rng=rng, recompute=recompute).logits)
-    )
+    network = Htsat(audioset())
+
+    def loss(recompute: bool) -> Tensor:
+        mel = torch.randn(batch, 1001, 64)
+        return _size(network(mel, rng=_draws(), recompute=recompute).logits)
+
+    return Trained(network, loss)
 
 
 def _passt(batch: int) -> Trained:
-    network, mel = Passt(PasstConfig()), torch.randn(batch, 128, 998)
-    return Trained(network, lambda _: _size(network(mel).logits), recomputes=False)
+    network = Passt(PasstConfig())
+    return Trained(
+        network, lambda _: _size(network(torch.randn(batch, 128, 998)).logits), recomputes=False
+    )
 
 
 def _size(x: Tensor) -> Tensor:
@@ -171,7 +188,7 @@ def _size(x: Tensor) -> Tensor:
 
 
 def _draws() -> torch.Generator:
-    return torch.Generator(torch.get_default_device()).manual_seed(0)
+    return torch.Generator().manual_seed(0)
 
 
 NETWORKS: Mapping[str, Build] = {

@@ -16,6 +16,8 @@ from earsight.data.open_corpus import open_corpus
 from earsight.errors import InputError
 from earsight.evaluate.card import Card, Counts, Score, left_out, now, versions
 from earsight.evaluate.corpus_clips import labelled, records_of
+from earsight.evaluate.filterbank_listener import NAME as FILTERBANK
+from earsight.evaluate.filterbank_listener import filterbank_tagger
 from earsight.evaluate.fold_table import clips_by_fold, fold_lines, over_folds
 from earsight.evaluate.probe import NEIGHBOURS, TEMPERATURE, knn, linear_probe
 from earsight.evaluate.report_page import Table
@@ -36,7 +38,7 @@ METRICS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProbeJob:
-    """Whose features to judge, on what, and how.
+    """Whose features to judge, on what, and how; the model "filterbank" is none.
 
     Without `folds` the classifiers learn from the train and valid clips and are judged on the test
     clips; with them every fold is judged by classifiers that learnt from the others.
@@ -81,7 +83,8 @@ def evaluate_probe(job: ProbeJob, *, on_clip: OnClip | None = None) -> Card:
     from or to judge.
     """
     corpus = open_corpus(job.data)
-    tagger = load_tagger(job.model, device=job.device)
+    plain = job.model == FILTERBANK
+    tagger = filterbank_tagger(job.device) if plain else load_tagger(job.model, device=job.device)
     known, unknown = labelled(records_of(corpus, "all"))
     hearing = hearing_of(job.model, job.hearing)
     heard = hear_clips(tagger, corpus, known, hearing, on_clip=on_clip)

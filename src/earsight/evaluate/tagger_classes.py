@@ -15,8 +15,10 @@ from jaxtyping import Float
 
 from earsight.checkpoints.narrow import is_dict
 from earsight.errors import InputError
+from earsight.evaluate.esc_in_audioset import ESC_IN_AUDIOSET
 
 _LISTED = 10
+AUDIOSET = "audioset"
 Told = Mapping[str, Sequence[str | int]]
 """For classes of a corpus the network's classes, by name or number, that each is heard as."""
 
@@ -52,14 +54,16 @@ def match_classes(
             )
         return ClassMatch(columns=tuple((i,) for i in range(num_own)), rule="by number")
     numbers = {_plain(name): index for index, name in enumerate(own)}
-    asked: Told = {name: [name] for name in wanted} if told is None else told
+    given = {name: [name] for name in wanted} if told is None else told
+    asked: Told = {_plain(name): items for name, items in given.items()}
     columns: list[tuple[int, ...]] = []
     missing: list[str] = []
     for name in wanted:
-        found = [_number(item, numbers, num_own) for item in asked.get(name, ())]
+        items = asked.get(_plain(name), ())
+        found = [_number(item, numbers, num_own) for item in items]
         columns.append(tuple(number for number in found if number is not None))
         if not columns[-1] or None in found:
-            missing.append(_wish(name, asked.get(name, ()), own))
+            missing.append(_wish(name, items, own))
     if missing:
         more = f", and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
         raise InputError(
@@ -68,6 +72,11 @@ def match_classes(
             'class for each of the corpus\'s: {"dog bark": ["Dog", "Bark"], ...}'
         )
     return ClassMatch(columns=tuple(columns), rule="by name" if told is None else "as told")
+
+
+def told_classes(source: str) -> Told:
+    """The package's own table for ESC-50 and ESC-10 ("audioset"), or that of a file."""
+    return ESC_IN_AUDIOSET if source == AUDIOSET else read_classes(Path(source))
 
 
 def read_classes(path: Path) -> Told:

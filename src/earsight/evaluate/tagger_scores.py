@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from earsight.errors import InputError
 from earsight.evaluate.card import Score
 from earsight.metrics.classification import area_under_curve, average_precision, d_prime
-from earsight.metrics.resampling import bootstrap_counts, resampled_area, resampled_precision
+from earsight.metrics.resampling import bootstrap_counts, resampled_curves
 
 ByClass = Mapping[str, Mapping[str, Mapping[str, Score]]]
 """Class, then system, then measure."""
@@ -70,12 +70,9 @@ def tag_scores(
         column, own = probabilities[:, index], targets[:, index]
         found = {"recall": _recall(hits, own)}
         if own.any() and not own.all():
-            found["average_precision"] = precision.add(
-                average_precision(column, own), resampled_precision(column, own, counts)
-            )
-            found["area"] = area.add(
-                area_under_curve(column, own), resampled_area(column, own, counts)
-            )
+            precisions, areas = resampled_curves(column, own, counts)
+            found["average_precision"] = precision.add(average_precision(column, own), precisions)
+            found["area"] = area.add(area_under_curve(column, own), areas)
         else:
             without.append(name)
         if own.any():

@@ -14,7 +14,7 @@ from earsight.errors import InputError
 from earsight.evaluate.card import Card, Counts, LeftOut, left_out, now, versions
 from earsight.evaluate.corpus_clips import labelled, records_of
 from earsight.evaluate.specvqgan_table import set_digest
-from earsight.evaluate.tagger_classes import match_classes, read_classes
+from earsight.evaluate.tagger_classes import match_classes, told_classes
 from earsight.evaluate.tagger_hearing import HearingSettings, Sounds, hear_clips, hearing_of
 from earsight.evaluate.tagger_published import data_set_of
 from earsight.evaluate.tagger_report import SystemTags, write_tag_report
@@ -31,7 +31,8 @@ OnClip = Callable[[int], None]
 class TaggerJob:
     """What to judge, on what, and how.
 
-    `classes` is a file that names the model's class for each of the corpus's (`read_classes`).
+    `classes` says which of the model's classes stand for the corpus's: a file (`read_classes`), or
+    "audioset" for a model of AudioSet's classes on ESC-50 or ESC-10; by name where None.
     `published` names the data set whose published scores are shown beside; by the corpus's own
     name where None.
     """
@@ -42,7 +43,7 @@ class TaggerJob:
     split: Split | Literal["all"] = "test"
     limit: int | None = None
     hearing: HearingSettings = field(default_factory=HearingSettings)
-    classes: Path | None = None
+    classes: str | None = None
     published: str | None = None
     num_resamples: int = 200
     seed: int = 0
@@ -123,7 +124,7 @@ def tag_clips(
     on_clip: OnClip | None = None,
 ) -> TaggedClips:
     """Probabilities and truth of the labelled ones among `records`; the others are left out."""
-    told = None if job.classes is None else read_classes(job.classes)
+    told = None if job.classes is None else told_classes(job.classes)
     match = match_classes(tagger.class_names, tagger.listener.num_classes, corpus.class_names, told)
     known, unknown = labelled(records)
     heard = hear_clips(tagger, corpus, known, hearing_of(job.model, job.hearing), on_clip=on_clip)

@@ -29,32 +29,23 @@ def bootstrap_counts(
     return found.reshape(num_resamples, num_clips)
 
 
-def resampled_precision(
+def resampled_curves(
     scores: Float[np.ndarray, " n"],
     positives: Bool[np.ndarray, " n"],
     counts: Int[np.ndarray, "r n"],
-) -> Float[np.ndarray, " r"]:
-    """`average_precision` of every resample; NaN for one without a positive."""
-    found, hits = _at_thresholds(scores, positives, counts)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gains = np.diff(hits, prepend=0, axis=1) / hits[:, -1:]
-        # thresholds above the first drawn clip have found nothing and gain nothing
-        return (gains * hits / np.maximum(found, 1)).sum(axis=1)
+) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
+    """`average_precision` and `area_under_curve` of every resample.
 
-
-def resampled_area(
-    scores: Float[np.ndarray, " n"],
-    positives: Bool[np.ndarray, " n"],
-    counts: Int[np.ndarray, "r n"],
-) -> Float[np.ndarray, " r"]:
-    """`area_under_curve` of every resample; NaN for one without a positive or a negative."""
+    NaN for one without a positive, and the second also for one without a negative.
+    """
     found, hits = _at_thresholds(scores, positives, counts)
     misses = found - hits
-    gained = np.diff(misses, prepend=0, axis=1)
-    before = np.concatenate([np.zeros((len(counts), 1)), hits[:, :-1]], axis=1)
-    won = (gained * (before + hits) / 2).sum(axis=1)
+    gained, missed = np.diff(hits, prepend=0, axis=1), np.diff(misses, prepend=0, axis=1)
+    # thresholds above the first drawn clip have found nothing and gain nothing
+    precise = (gained * hits / np.maximum(found, 1)).sum(axis=1)
+    won = (missed * (hits - gained / 2)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return won / (hits[:, -1] * misses[:, -1])
+        return precise / hits[:, -1], won / (hits[:, -1] * misses[:, -1])
 
 
 def _at_thresholds(

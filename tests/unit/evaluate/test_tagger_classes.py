@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earsight.data.class_lists import audioset_names
+from earsight.data.corpora import esc10, esc50
 from earsight.errors import InputError
-from earsight.evaluate.tagger_classes import match_classes, read_classes
+from earsight.evaluate.tagger_classes import match_classes, read_classes, told_classes
 
 OWN = ("Bark", "Rain", "Dog", "sea_waves")
 
@@ -19,6 +21,15 @@ def test_classes_match_by_name_number_and_as_told(tmp_path: Path) -> None:
     match = match_classes(OWN, 4, ("dog bark", "rain"), read_classes(path))
     assert match.columns == ((2, 0), (1,))
     assert match.of_corpus(np.array([[0.3, 0.2, 0.1, 0.9]])).tolist() == [[0.3, 0.2]]
+
+
+def test_sounds_of_esc_are_told_by_classes_of_audioset() -> None:
+    names = audioset_names()
+    for corpus in (esc50.CLASSES, esc10.CLASSES):
+        match = match_classes(names, len(names), corpus, told_classes("audioset"))
+        assert len(match.columns) == len(corpus)
+    dog = match_classes(names, len(names), ("dog", "rain"), told_classes("audioset")).columns[0]
+    assert [names[column] for column in dog] == ["Dog", "Bark"]
 
 
 def test_classes_without_a_match_are_named(tmp_path: Path) -> None:

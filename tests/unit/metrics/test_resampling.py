@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from earsight.metrics.classification import area_under_curve, average_precision
-from earsight.metrics.resampling import bootstrap_counts, resampled_area, resampled_precision
+from earsight.metrics.resampling import bootstrap_counts, resampled_curves
 
 
 def test_resampled_scores_are_those_of_the_drawn_clips() -> None:
@@ -13,8 +13,7 @@ def test_resampled_scores_are_those_of_the_drawn_clips() -> None:
     positives = rng.random(40) < 0.3
     counts = bootstrap_counts(40, num_resamples=5, rng=rng)
     assert counts.sum(axis=1).tolist() == [40] * 5
-    precision = resampled_precision(scores, positives, counts)
-    area = resampled_area(scores, positives, counts)
+    precision, area = resampled_curves(scores, positives, counts)
     for row, count in enumerate(counts):
         drawn = np.repeat(np.arange(40), count)
         expected = average_precision(scores[drawn], positives[drawn])
@@ -26,9 +25,5 @@ def test_resampled_scores_are_those_of_the_drawn_clips() -> None:
 def test_a_resample_without_a_positive_has_no_score() -> None:
     scores, positives = np.array([0.9, 0.1]), np.array([True, False])
     counts = np.array([[0, 2], [1, 1]])
-    assert resampled_precision(scores, positives, counts).tolist() == pytest.approx(
-        [np.nan, 1.0], nan_ok=True
-    )
-    assert resampled_area(scores, positives, counts).tolist() == pytest.approx(
-        [np.nan, 1.0], nan_ok=True
-    )
+    for found in resampled_curves(scores, positives, counts):
+        assert found.tolist() == pytest.approx([np.nan, 1.0], nan_ok=True)
