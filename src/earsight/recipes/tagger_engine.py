@@ -34,7 +34,7 @@ from earsight.recipes.tagger_report import (
     tags_precision,
     valid_readings,
 )
-from earsight.training.averaging import EpochMean
+from earsight.training.averaging import BestMean, EpochMean
 from earsight.training.batches import item_generator
 from earsight.training.coarse_to_fine import Compression
 from earsight.training.distributed import World
@@ -123,7 +123,12 @@ class TaggerTraining(Generic[Network]):
     """Network, optimiser and bookkeeping of a run: all that a resumed run needs."""
 
     def __init__(
-        self, recipe: TaggerRecipe, tagging: Tagging[Network], data: TaggerData, world: World
+        self,
+        recipe: TaggerRecipe,
+        tagging: Tagging[Network],
+        data: TaggerData,
+        run: RunDir,
+        world: World,
     ) -> None:
         self.recipe, self.tagging, self.data, self.world = recipe, tagging, data, world
         self.clock = PhaseClock(
@@ -134,6 +139,7 @@ class TaggerTraining(Generic[Network]):
             patience=recipe.patience, lower_is_better=False, name=f"valid_{recipe.judged_by}"
         )
         self.mean = EpochMean()
+        self.best_mean = BestMean(run, count=recipe.average_best)
         self.reached: float | None = None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
@@ -169,8 +175,13 @@ class TaggerTraining(Generic[Network]):
     def state(self) -> dict[str, Any]:
         """Tensors and numbers to go on from."""
         saved = saved_state(self.clock.step, self.model, self.optimizer, self.watch, self.average)
-        own = {"clock": self.clock.state(), "mean": self.mean.state(), "reached": self.reached}
-        return {**saved, **own}
+        return {
+            **saved,
+            "clock": self.clock.state(),
+            "mean": self.mean.state(),
+            "best_mean": self.best_mean.state(),
+            "reached": self.reached,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
@@ -180,6 +191,7 @@ class TaggerTraining(Generic[Network]):
             self.next_phase(before)
         restored_step(state, self.model, self.optimizer, self.watch, self.average)
         self.mean.restore(state["mean"])
+        self.best_mean.restore(state["best_mean"])
         self.reached = state["reached"]
 
 
@@ -197,7 +209,7 @@ def train_tagger(
     Raises InputError where clips have no classes, TrainingError where the loss breaks or the disk
     is full.
     """
-    training = TaggerTraining(recipe, tagging, data, world)
+    training = TaggerTraining(recipe, tagging, data, run, world)
     clock = training.clock
     if resume:
         training.restore(run.load_state())
@@ -218,6 +230,7 @@ def train_tagger(
             _end_epoch(run, training)
         if run.save_due(clock.step, every=recipe.save_every, last=clock.num_steps):
             run.save_state(training.state())
+            training.best_mean.drop_others()
     _finish(run, training)
 
 
@@ -302,6 +315,7 @@ def _check(run: RunDir, training: TaggerTraining[Network]) -> float:
     score = found[f"valid_{recipe.judged_by}"]
     if not clock.in_last_phase:
         return score
+    training.best_mean.offer(training.model, score, clock.step)
     if training.watch.update(score, clock.step) and recipe.keep == "best":
         run.keep_best(training.state(), score, name=training.watch.name)
     if recipe.curriculum.beat is not None and score > recipe.curriculum.beat:
@@ -317,6 +331,8 @@ def _finish(run: RunDir, training: TaggerTraining[Network]) -> None:
     run.save_state(training.state())
     if recipe.average_epochs is not None:
         training.mean.load_into(training.model)
+    elif recipe.average_best:
+        training.best_mean.load_into(training.model)
     elif recipe.keep == "best" and training.watch.best is not None:
         training.restore(run.load_best())
     scores = scores_of(training, data.test)  # every process judges its share

@@ -22,7 +22,8 @@ class TaggerRecipe:
     evenly spread. `curriculum` puts coarse phases before the full resolution, which has
     `num_epochs`. `num_parts` computes a step's batch in as many parts, to save memory. `decay`
     follows the weights by a moving average, which is then checked and kept; `average_epochs` (first
-    and last, counted from 1) exports the plain mean of the weights after those epochs. `keep` says
+    and last, counted from 1) exports the plain mean of the weights after those epochs,
+    `average_best` that after so many checks at full resolution with the highest scores. `keep` says
     which weights are exported otherwise: those of the best check, or the last ones, as a training
     needs whose valid clips are its test clips. `patience` checks in a row without a better score
     end the run.
@@ -39,6 +40,7 @@ class TaggerRecipe:
     clip: float | None = None
     decay: float | None = None
     average_epochs: tuple[int, int] | None = None
+    average_best: int = 0
     keep: Keep = "best"
     patience: int | None = None
     precision: Precision = "bf16"
@@ -68,6 +70,11 @@ class TaggerRecipe:
                     f"average_epochs ({first}, {last}) must lie in 1..{self.num_epochs}, and there "
                     "must be no decay beside them"
                 )
+        if self.average_best < 0 or (self.average_best and (self.average_epochs or self.decay)):
+            raise ConfigError(
+                f"average_best ({self.average_best}) must be 0 or more, and there must be neither "
+                "average_epochs nor decay beside it"
+            )
         if self.curriculum.plateau_patience is not None and self.check_epochs != 1:
             raise ConfigError(
                 "phases that end where the valid curve flattens need a check after every epoch: "

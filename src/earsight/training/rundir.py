@@ -6,6 +6,7 @@ RUN/board/                   TensorBoard events, where they are wanted
 RUN/step_000500/state.pt     everything the loop needs to go on (tensors and plain values)
 RUN/step_000500/progress.json
 RUN/best_000400/             the state of the best check so far, and its score
+RUN/weights_000400/          a network's weights alone, where the mean over several is wanted
 
 Of many processes only the first one writes. A file that cannot be written, on a full disk for
 one, ends the run as TrainingError, with every earlier checkpoint intact.
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -170,6 +171,25 @@ class RunDir:
         if not saved:
             raise InputError(f"{self.path} holds no best state: it is written by the first check")
         return _read_state(saved[-1])
+
+    def keep_weights(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Write the weights after `step`, whole or not at all."""
+        if self.world.is_first:
+            self._write_state(self.path / f"weights_{step:06d}", weights, {"step": step})
+
+    def load_weights(self, step: int) -> dict[str, Tensor]:
+        """Weights after `step`, on the CPU. Raises InputError where they were not kept."""
+        folder = self.path / f"weights_{step:06d}"
+        if not (folder / STATE).exists():
+            raise InputError(f"{folder} is missing: train again from an earlier checkpoint")
+        return _read_state(folder)
+
+    def drop_weights(self, *, but: Collection[int]) -> None:
+        """Remove all weights but those after some steps."""
+        if self.world.is_first:
+            for folder in self._folders("weights_"):
+                if int(folder.name.removeprefix("weights_")) not in but:
+                    shutil.rmtree(folder)
 
     def checkpoints(self) -> list[Path]:
         """Checkpoint folders, oldest first."""

@@ -26,6 +26,22 @@ def test_an_epoch_draws_different_clips_and_rare_ones_more_often() -> None:
     assert fresh.indices(17) == epochs[8][2:], "known from seed and step alone"
 
 
+def test_in_balanced_rounds_every_class_gives_a_clip() -> None:
+    targets = torch.cat([UNEVEN, torch.zeros(11, 1)], dim=1)  # a class without clips is left out
+    draws = EpochDraws(11, batch=2, seed=0, balanced=targets, num_draws=100)
+    assert draws.steps_per_epoch == 50
+    rounds = [draws.indices(step) for step in range(50)]
+    for first, second in rounds:
+        assert {first, second} & {9, 10}
+        assert {first, second} & {*range(9), 10}
+    drawn = torch.bincount(torch.tensor(rounds).flatten(), minlength=11)
+    assert drawn[9] > 10 > int(drawn[:9].max())
+    assert len({first in (9, 10) for first, _ in rounds}) == 2, "rounds have orders of their own"
+    again = EpochDraws(11, batch=2, seed=0, balanced=targets, num_draws=100)
+    assert again.indices(60) != rounds[10]
+    assert again.indices(10) == rounds[10], "known from seed and step alone"
+
+
 def test_without_weights_every_clip_comes_once() -> None:
     draws = EpochDraws(5, batch=2, seed=1)
     first = [place for step in range(3) for place in draws.indices(step)]

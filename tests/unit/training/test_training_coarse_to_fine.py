@@ -18,7 +18,7 @@ from earsight.training.coarse_to_fine import (
     three_phases,
     two_phases,
 )
-from earsight.training.schedules import htsat_factor, stairs
+from earsight.training.schedules import htsat_factor, htsat_paper_factor, stairs
 
 SQUARE = (16, 16)
 
@@ -152,5 +152,6 @@ def test_the_cost_counts_longer_patches_in_full() -> None:
 def test_stairs_hold_until_their_end() -> None:
     assert [stairs(n, ((1, 0.5), (3, 0.2)), after=0.1) for n in range(4)] == [0.5, 0.2, 0.2, 0.1]
     assert [htsat_factor(n) for n in (0, 10, 11, 30, 31)] == [0.02, 0.1, 0.05, 0.02, 0.03]
+    assert [htsat_paper_factor(n) for n in (0, 1, 2, 11, 21)] == [0.05, 0.1, 0.2, 0.1, 0.05]
     with pytest.raises(ConfigError, match="must rise"):
         stairs(0, ((3, 0.5), (1, 0.2)), after=0.1)
