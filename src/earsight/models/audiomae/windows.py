@@ -17,9 +17,10 @@ from torch.nn import functional
 
 from earsight.errors import InputError
 from earsight.models.audiomae.config import Grid
+from earsight.models.audiomae.cosine_attention import cosine_attention
 from earsight.models.audiomae.encoder import NORM_EPSILON
 from earsight.nn.attention import Feedforward
-from earsight.nn.windows import from_windows, shift_mask, to_windows
+from earsight.nn.windows import shift_mask
 
 LOWEST_TEMPERATURE = 0.01
 DISTANCE_DROPOUT = 0.1
@@ -103,26 +104,30 @@ class WindowBlock(nn.Module):
             self.shift[0] if grid[0] > window[0] else 0,
             self.shift[1] if grid[1] > window[1] else 0,
         )
-        parts = to_windows(self.qkv(x), window=window, shift=shift)
-        num_windows = parts.shape[1]
-        query, key, value = rearrange(
-            parts, "b w n (s h e) -> s b (w h) n e", s=3, h=self.num_heads
+        moved = torch.roll(x, (-shift[0], -shift[1]), dims=(1, 2)) if any(shift) else x
+        parts = rearrange(
+            self.qkv(moved),
+            "b (u i) (v j) (s h e) -> s (b u v h) (i j) e",
+            i=window[0],
+            j=window[1],
+            s=3,
+            h=self.num_heads,
         )
         sharpness = 1 / self.temperature.clamp(min=LOWEST_TEMPERATURE)
-        query = functional.normalize(query.float(), dim=-1) * repeat(
-            sharpness, "h -> 1 (w h) 1 1", w=num_windows
-        )
-        key = functional.normalize(key.float(), dim=-1)
-        scores = repeat(bias, "h n m -> 1 (w h) n m", w=num_windows)
         if any(shift):
             mask = shift_mask(grid=grid, window=window, shift=shift, device=x.device)
-            scores = scores + repeat(mask, "w n m -> 1 (w h) n m", h=self.num_heads)
-        kind = value.dtype
-        mixed = functional.scaled_dot_product_attention(
-            query.to(kind), key.to(kind), value, attn_mask=scores.to(kind), scale=1.0
+            sharpness = repeat(sharpness, "h -> (w h)", w=len(mask))
+            bias = rearrange(mask[:, None] + bias, "w h n m -> (w h) n m")
+        mixed = rearrange(
+            cosine_attention(parts, sharpness, bias),
+            "(b u v h) (i j) e -> b (u i) (v j) (h e)",
+            b=len(x),
+            u=grid[0] // window[0],
+            h=self.num_heads,
+            i=window[0],
         )
-        joined = rearrange(mixed, "b (w h) n e -> b w n (h e)", h=self.num_heads)
-        return self.project(from_windows(joined, grid=grid, window=window, shift=shift))
+        projected = self.project(mixed)
+        return torch.roll(projected, shift, dims=(1, 2)) if any(shift) else projected
 
 
 def log_distances(window: Grid, device: torch.device) -> Float[Tensor, "p 2"]:
