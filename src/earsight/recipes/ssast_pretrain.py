@@ -29,7 +29,7 @@ from earsight.data.fbank_clips import WaveCut
 from earsight.errors import ConfigError
 from earsight.frontends.kaldi_fbank import PUBLISHED, FbankSettings
 from earsight.losses.masked_patches import REBUILD_WEIGHT, pretext_losses
-from earsight.models.ssast import config as sizes
+from earsight.models.ssast import config as published_sizes
 from earsight.models.ssast.coarse import carried_network, sizes_at
 from earsight.models.ssast.config import SsastConfig
 from earsight.models.ssast.masking import mask_numbers_each
@@ -102,12 +102,14 @@ def published() -> SsastRecipe:
 
 def frame() -> SsastRecipe:
     """The same with patches of all bands and two frames, better for speech."""
-    return replace(published(), model=sizes.of_frames(SsastConfig()))
+    return replace(published(), model=published_sizes.of_frames(SsastConfig()))
 
 
 def tiny_published() -> SsastRecipe:
     """The published network of 6 million weights."""
-    return replace(published(), model=sizes.tiny(), batch=120, peak_rate=5e-4, check_every=800)
+    return replace(
+        published(), model=published_sizes.tiny(), batch=120, peak_rate=5e-4, check_every=800
+    )
 
 
 def coarse() -> SsastRecipe:
@@ -264,8 +266,8 @@ class SsastPretext:
         lowest = torch.full_like(out.rebuilt, float(fbank.min()))
         return Shown(
             fbank[0],
-            with_patches(network.config, fbank, numbers, lowest),
-            with_patches(network.config, fbank, numbers, out.rebuilt.float()),
+            with_patches(network, fbank, numbers, lowest),
+            with_patches(network, fbank, numbers, out.rebuilt.float()),
         )
 
     def sizes(self) -> SsastConfig:
@@ -287,16 +289,15 @@ class SsastPretext:
 
 
 def with_patches(
-    config: SsastConfig,
+    network: Ssast,
     fbank: Float[Tensor, "1 t m"],
     numbers: Int[Tensor, "1 k"],
     values: Float[Tensor, "1 k v"],
 ) -> Float[Tensor, "t m"]:
     """A spectrogram with other values in the numbered patches."""
+    config = network.config
+    patches = network.patch_values(fbank).index_copy(1, numbers[0], values.to(fbank.dtype))
     size = config.num_mels, config.num_frames
-    bands = rearrange(fbank, "1 t m -> 1 1 m t")
-    patches = functional.unfold(bands, config.patch, stride=config.patch).mT
-    patches = patches.index_copy(1, numbers[0], values.to(patches.dtype))
     whole = functional.fold(patches.mT, size, config.patch, stride=config.patch)
     return rearrange(whole, "1 1 m t -> t m")
 

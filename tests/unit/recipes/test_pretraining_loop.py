@@ -20,7 +20,7 @@ from earsight.recipes.audiomae_pretrain import AudioMaePretext
 from earsight.recipes.pretraining_loop import Pretraining, PretrainingData, training_losses
 from earsight.recipes.ssast_pretrain import SsastPretext
 from earsight.settings import override
-from earsight.training.distributed import ALONE
+from earsight.training.distributed import ALONE, World
 from earsight.training.rundir import RunDir
 
 COARSE = ["curriculum.factors=[2]", "curriculum.epochs=[2]"]
@@ -112,19 +112,27 @@ def test_a_coarse_masked_autoencoder_keeps_the_codes_of_the_places_it_sees() -> 
 
 
 @pytest.mark.parametrize("kind", [AudioMaePretext, SsastPretext])
-def test_parts_of_a_batch_have_the_gradient_of_the_whole_one(kind: type[Any]) -> None:
-    gradients: list[list[Tensor]] = []
+def test_parts_and_processes_have_the_gradient_of_the_whole_batch(kind: type[Any]) -> None:
     module = audiomae_pretrain if kind is AudioMaePretext else ssast_pretrain
-    for parts in (1, 2):
+    corpus, cpu = made(), torch.device("cpu")
+
+    def gradient(*worlds: World, parts: int) -> list[Tensor]:
+        losses: list[Tensor] = []
         recipe: Any = override(module.tiny(), ["batch=4", f"num_parts={parts}"])
         pretext = kind(recipe)
-        data = PretrainingData([made()], recipe, settings=pretext.fbank)
+        data = PretrainingData([corpus], recipe, settings=pretext.fbank)
         training: Pretraining[Any] = Pretraining(recipe, pretext, data, ALONE)
-        losses = [found["loss"] for found in training_losses(training)]
-        assert len(losses) == parts
+        for world in worlds:
+            training.world = world
+            losses += [found["loss"] for found in training_losses(training)]
+        assert len(losses) == parts * len(worlds)
         mean = torch.stack(losses).mean()
-        gradients.append(list(torch.autograd.grad(mean, list(training.model.parameters()))))
-    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=1e-4)
+        return list(torch.autograd.grad(mean, list(training.model.parameters())))
+
+    whole = gradient(ALONE, parts=1)
+    both = World(0, 2, cpu), World(1, 2, cpu)
+    for found in (gradient(ALONE, parts=2), gradient(*both, parts=1), gradient(*both, parts=2)):
+        torch.testing.assert_close(found, whole, atol=1e-6, rtol=1e-4)
 
 
 def test_a_flat_phase_and_a_beaten_score_end_early(tmp_path: Path) -> None:

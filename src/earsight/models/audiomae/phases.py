@@ -37,7 +37,9 @@ def carry_weights(
 ) -> None:
     """Give the network of a phase all weights of another resolution's, in place.
 
-    Its position codes are those of `full`, interpolated to its own grid.
+    Its position codes are those of `full`, interpolated to its own grid without smoothing: the
+    published codes jump after every eighth column, and factors of 2, 4 and 8 then never mix both
+    sides of a jump.
     """
     entries = {name: value.detach() for name, value in network.state_dict().items()}
     size = encoder_at(full, phase).grid
@@ -46,7 +48,5 @@ def carry_weights(
             table = table_of(
                 full.grid, tokens_per_row=full.row_of_positions, width=entries[name].shape[2]
             )
-            entries[name] = resized_table(
-                table, grid=full.grid, size=size, num_class_tokens=1, antialias=True
-            )
+            entries[name] = resized_table(table, grid=full.grid, size=size, num_class_tokens=1)
     warm_start(following, entries)

@@ -23,6 +23,7 @@ from earsight.models.ssast.config import (
 from earsight.models.ssast.masking import (
     cover,
     mask_numbers,
+    mask_numbers_each,
     reference_cluster,
     reference_frames,
 )
@@ -92,6 +93,26 @@ def test_frames_are_hidden_one_by_one() -> None:
     assert float(hidden.mean(dim=0).min()) > 0.6
     again = mask_numbers(config, num_clips=300, num_masked=400, generator=generator())
     torch.testing.assert_close(again, numbers, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("patch", [(16, 16), (128, 2)])
+def test_a_clips_own_generator_hides_the_same_patches_in_any_batch(patch: tuple[int, int]) -> None:
+    config = SsastConfig(num_frames=256, patch=patch, width=16, num_heads=2)
+
+    def draw(*seeds: int, num_masked: int = 100) -> list[torch.Tensor]:
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        twice = [
+            mask_numbers_each(config, num_masked=num_masked, generators=generators)
+            for _ in range(2)
+        ]
+        return [torch.stack([first, second]) for first, second in zip(*twice, strict=True)]
+
+    together = draw(1, 2, 3)
+    for seed, found in enumerate(together, 1):
+        assert torch.equal(found, draw(seed)[0])
+        assert not torch.equal(found[0], found[1])
+    assert not torch.equal(together[0], together[1])
+    assert draw(1, num_masked=126)[0].shape == (2, 126)
 
 
 def test_more_masked_patches_than_there_can_be_are_refused() -> None:
