@@ -20,6 +20,8 @@ SHOWN_NATS = 14.0  # below the loudest value, 61 dB
 MARKS_HZ = (250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 MISSING = "#9aa0a6"
 MINUTES_FROM_SECONDS = 180.0
+MARKS_SECONDS = (30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
+MOST_MARKS = 9
 DPI = 130
 PURPOSE = "drawing a picture"
 
@@ -85,13 +87,10 @@ def time_axis(axes: Any, seconds: float) -> None:
     if seconds < MINUTES_FROM_SECONDS:
         axes.set_xlabel("seconds")
         return
-    axes.xaxis.set_major_formatter(_minutes)
+    fitting = (step for step in MARKS_SECONDS if seconds / step <= MOST_MARKS)
+    marks = range(0, math.floor(seconds) + 1, next(fitting, math.ceil(seconds / MOST_MARKS)))
+    axes.set_xticks(list(marks), [f"{mark // 60}:{mark % 60:02d}" for mark in marks])
     axes.set_xlabel("minutes:seconds")
-
-
-def _minutes(seconds: float, place: int | None = None) -> str:
-    del place  # matplotlib tells it
-    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
 
 
 def _mel(hertz: float) -> float:

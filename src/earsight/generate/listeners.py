@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from earsight.checkpoints.narrow import is_dict
 from earsight.checkpoints.native import NativeFolder
@@ -102,38 +103,57 @@ class FbankListener(Listener):
 
     def hear(self, wave: Float[Tensor, "b s"]) -> Hearing:
         """Features and scores."""
-        found, wanted = wave.shape[1], self.window_samples
-        if self._short == "repeat" and found < wanted:
-            wave = wave.repeat(1, -(-wanted // found))[:, :wanted]
+        if self._short == "repeat":
+            wave = _repeated(wave, self.window_samples)
         return self._judge(kaldi_fbank.network_input(wave, self._statistics))
 
 
 class HtsatListener(Listener):
-    """HTS-AT, which also scores every instant; a shorter sound is stretched as published."""
+    """HTS-AT, which also scores every instant.
 
-    def __init__(self, network: Htsat, mel: htsat_mel.HtsatMelConfig) -> None:
+    A window is a whole picture, or `clip_samples` where it was trained on clips of that length. A
+    shorter sound is stretched as published, or (`short`) first repeated, or silent behind its end.
+    """
+
+    def __init__(
+        self,
+        network: Htsat,
+        mel: htsat_mel.HtsatMelConfig,
+        *,
+        short: ShortSounds | None = None,
+        clip_samples: int | None = None,
+    ) -> None:
         config = network.config
         self.rate_hz = mel.rate_hz
         self.min_samples = mel.fft_samples // 2 + 1
-        self.window_samples = max(self.min_samples, (config.max_frames - 1) * mel.hop_samples)
+        whole = clip_samples or (config.max_frames - 1) * mel.hop_samples
+        self.window_samples = max(self.min_samples, whole)
         self.num_classes, self.labels = config.num_classes, config.labels
         # the network's own resolution: patches, halved between stages
         frames = config.strides[1] * 2 ** (config.num_stages - 1)
         self.step_seconds = frames * mel.hop_samples / mel.rate_hz
-        self._network, self._mel, self._frames = network, mel, frames
+        self._network, self._mel, self._frames, self._short = network, mel, frames, short
 
     def hear(self, wave: Float[Tensor, "b s"]) -> Hearing:
         """Features, scores, and probabilities at every step."""
+        own_frames = 1 + wave.shape[1] // self._mel.hop_samples
+        if self._short == "repeat":
+            wave = _repeated(wave, self.window_samples)
+        elif self._short == "padding":
+            wave = functional.pad(wave, (0, max(0, self.window_samples - wave.shape[1])))
         mel = htsat_mel.log_mel(wave, self._mel)[:, : self._network.config.max_frames]
         heard = self._network(mel)
-        return Hearing(heard.latent, heard.logits, self._at_steps(heard.framewise, mel.shape[1]))
+        steps = self._at_steps(heard.framewise, min(own_frames, mel.shape[1]), mel.shape[1])
+        return Hearing(heard.latent, heard.logits, steps)
 
-    def _at_steps(self, framewise: Float[Tensor, "b t k"], num_frames: int) -> Tensor:
-        """The middle of every step; frames of a short sound were stretched over all of `t`."""
+    def _at_steps(
+        self, framewise: Float[Tensor, "b t k"], num_frames: int, num_heard: int
+    ) -> Tensor:
+        """The middle of every step of the sound itself; all heard frames were stretched to `t`."""
         places = torch.arange(self._frames // 2, num_frames, self._frames)
         if not len(places):
             places = torch.tensor([num_frames // 2])
-        stretch = (framewise.shape[1] - 1) / max(1, num_frames - 1)
+        stretch = (framewise.shape[1] - 1) / max(1, num_heard - 1)
         return framewise[:, (places * stretch).round().long().to(framewise.device)]
 
 
@@ -180,7 +200,10 @@ def build_listener(folder: NativeFolder, device: torch.device) -> Listener:
             return _pretrained_ssast(folder, device)
         case "htsat":
             return HtsatListener(
-                build_network(Htsat, HtsatConfig, folder, "htsat", device), _htsat_mel(extra)
+                build_network(Htsat, HtsatConfig, folder, "htsat", device),
+                _htsat_mel(extra),
+                short=_short(extra) if "short_clips" in extra else None,
+                clip_samples=extra.get("clip_samples"),
             )
         case "passt":
             return PasstListener(build_network(Passt, PasstConfig, folder, "passt", device))
@@ -247,6 +270,12 @@ def _pretrained_audiomae(folder: NativeFolder, device: torch.device) -> Listener
     return FbankListener(
         judge, statistics, num_classes=0, labels="many", short=_short(folder.extra)
     )
+
+
+def _repeated(wave: Float[Tensor, "b s"], wanted: int) -> Float[Tensor, "b n"]:
+    """A sound over and over, cut to `wanted` samples; a longer one as it is."""
+    found = wave.shape[1]
+    return wave if found >= wanted else wave.repeat(1, -(-wanted // found))[:, :wanted]
 
 
 def _short(extra: Mapping[str, Any]) -> ShortSounds:

@@ -4,7 +4,7 @@ Axes: n stretches of time, e edges between them, k classes, t columns of the pic
 """
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ def draw_timeline(
 
     The file is read again, piece by piece. Raises MediaError as `stream_audio` does.
     """
+    timeline = _drawable(timeline)
     seconds, count = float(timeline.edges[-1]), len(timeline.tags)
     heights = [SPECTROGRAM_INCHES, *[TRACK_INCHES] * count]
     fbank = _columns(source, seconds=seconds)
@@ -85,6 +86,18 @@ def draw_timeline(
         for place, axes in enumerate(rows[1:]):
             _draw_track(axes, timeline, place, top=top)
         time_axis(rows[-1], seconds)
+
+
+def _drawable(timeline: Timeline) -> Timeline:
+    """The same with no more stretches than can be seen: means of several."""
+    together = -(-len(timeline.probabilities) // NUM_COLUMNS)
+    return replace(
+        timeline,
+        edges=torch.cat([timeline.edges[:-1:together], timeline.edges[-1:]]),
+        probabilities=torch.stack(
+            [part.mean(dim=0) for part in timeline.probabilities.split(together)]
+        ),
+    )
 
 
 def _draw_track(axes: Any, timeline: Timeline, place: int, *, top: float) -> None:
