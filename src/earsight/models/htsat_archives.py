@@ -3,6 +3,8 @@
 Source: official repository RetroCirce/HTS-Audio-Transformer, whose files lie in one shared folder.
 """
 
+from collections.abc import Mapping
+
 from earsight.checkpoints.published import Entries, PublishedPart, PublishedWeights
 from earsight.models.htsat import published
 from earsight.models.htsat.config import HtsatConfig, Labels
@@ -26,7 +28,13 @@ def _part(labels: Labels) -> PublishedPart:
 
 
 def _record(
-    name: str, file: str, summary: str, *, data: str, labels: Labels, mel: str = "audioset"
+    name: str,
+    file: str,
+    summary: str,
+    *,
+    data: str,
+    labels: Labels,
+    extra: Mapping[str, object] | None = None,
 ) -> PublishedWeights:
     return PublishedWeights(
         name=name,
@@ -39,7 +47,7 @@ def _record(
         summary=summary,
         frontend="htsat_mel",
         parts=(_part(labels),),
-        extra={"mel": mel},
+        extra=extra or {"mel": "audioset"},
         notes=(
             f"no hash is published; the address is a folder, from which {file} must be downloaded "
             f"by hand and converted with --as {name}"
@@ -64,6 +72,7 @@ HTSAT = (
         "HTS-AT, 50 classes of environmental sounds.",
         data="AudioSet, ESC-50 (CC BY-NC)",
         labels="one",
+        extra={"mel": "audioset", "short_clips": "repeat", "clip_samples": 320000},
     ),
     _record(
         "htsat-speech-commands",
@@ -71,6 +80,6 @@ HTSAT = (
         "HTS-AT, 35 spoken words, spectrogram `htsat_mel.speech_commands`.",
         data="AudioSet, Speech Commands V2",
         labels="many",
-        mel="speech_commands",
+        extra={"mel": "speech_commands", "short_clips": "repeat", "clip_samples": 160000},
     ),
 )

@@ -268,8 +268,13 @@ class HtsatTagging:
         return network.config
 
     def extra(self) -> Mapping[str, Any]:
-        """The front end."""
-        return {"mel": to_plain(self.recipe.mel)}
+        """The front end, and what it was given."""
+        recipe = self.recipe
+        return {
+            "mel": to_plain(recipe.mel),
+            "clip_samples": recipe.clip_samples,
+            "short_clips": recipe.changes.cut.fill,
+        }
 
     def begun_from(self) -> str:
         """The start by name."""

@@ -105,7 +105,7 @@ def test_a_killed_run_ends_the_same_across_phases(tmp_path: Path) -> None:
     torch.testing.assert_close(own.tensors["token_head.weight"], expected, atol=1e-6, rtol=0)
     assert from_plain(HtsatConfig, own.config).labels == "one"
     listener = build_listener(own, torch.device("cpu"))
-    assert (listener.rate_hz, listener.window_samples, listener.labels) == (32000, 81600, "one")
+    assert (listener.rate_hz, listener.window_samples, listener.labels) == (32000, 25600, "one")
 
 
 def test_a_phase_takes_all_weights_of_the_one_before() -> None:
