@@ -156,15 +156,20 @@ def _pretraining(args: argparse.Namespace) -> Sequence[Any]:
 
 
 def _networks(args: argparse.Namespace) -> Sequence[Any]:
-    from earsight.evaluate.network_sizes import NETWORKS, network_sizes
+    from earsight.evaluate.network_sizes import NETWORKS, NetworkSize, network_sizes
 
     tell("one forward and backward pass of each network, kept and recomputed; random weights")
-    return network_sizes(
+    rows: list[NetworkSize] = []
+    for row in network_sizes(
         args.names or list(NETWORKS),
         batch=args.batch,
         precision=args.precision,
         num_threads=args.threads,
-    )
+    ):
+        way = "recomputed" if row.recompute else "kept"
+        tell(f"{row.network}, {way}: {row.seconds} s, {row.peak_memory_mib} MiB")
+        rows.append(row)
+    return rows
 
 
 def _tagging(args: argparse.Namespace) -> Sequence[Any]:

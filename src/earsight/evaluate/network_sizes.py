@@ -1,6 +1,6 @@
 """Published sizes in full: each builds, and runs forward and backward once, in its own process."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -67,7 +67,7 @@ class NetworkSize:
 
 def network_sizes(
     names: Sequence[str], *, batch: int, precision: Precision, num_threads: int | None = None
-) -> list[NetworkSize]:
+) -> Iterator[NetworkSize]:
     """Run every network once with its activations kept and once with them recomputed.
 
     Raises ConfigError for an unknown name, EarsightError when a network's process dies.
@@ -75,7 +75,6 @@ def network_sizes(
     unknown = sorted(set(names) - set(NETWORKS))
     if unknown:
         raise ConfigError(f"no network {', '.join(unknown)}: take some of {', '.join(NETWORKS)}")
-    rows: list[NetworkSize] = []
     for name in names:
         with torch.device("meta"):
             made = NETWORKS[name](1)
@@ -83,18 +82,15 @@ def network_sizes(
         for recompute in (False, True) if made.recomputes else (False,):
             work = partial(one_pass, name, batch=batch, precision=precision, recompute=recompute)
             found = in_turns({name: work}, repeats=1, warm_ups=0, num_threads=num_threads)[name]
-            rows.append(
-                NetworkSize(
-                    network=name,
-                    recompute=recompute,
-                    batch=batch,
-                    million_parameters=round(count / 1e6, 2),
-                    seconds=round(found.middle, 2),
-                    loaded_mib=found.loaded_mib,
-                    peak_memory_mib=found.peak_memory_mib,
-                )
+            yield NetworkSize(
+                network=name,
+                recompute=recompute,
+                batch=batch,
+                million_parameters=round(count / 1e6, 2),
+                seconds=round(found.middle, 2),
+                loaded_mib=found.loaded_mib,
+                peak_memory_mib=found.peak_memory_mib,
             )
-    return rows
 
 
 def one_pass(
