@@ -128,7 +128,9 @@ def test_folds_are_judged_by_their_own_networks(
 
 
 def test_frozen_features_are_probed(run: Run, corpus: Path, tmp_path: Path) -> None:
-    mae = save_model(tmp_path / "mae", "audiomae")
+    for fold in (1, 2, 3):
+        save_model(tmp_path / f"fold{fold}" / "model", "audiomae")
+    mae = tmp_path / "fold{fold}" / "model"
     words = ("probe", "--data", corpus, "--neighbours", "1")
     code, card, _ = run(*words, "--model", mae, "--folds", "--output", tmp_path / "a")
     assert code == 0
@@ -136,6 +138,7 @@ def test_frozen_features_are_probed(run: Run, corpus: Path, tmp_path: Path) -> N
     assert card["scores"]["accuracy.knn"]["value"] >= 0.8
     assert card["scores"]["accuracy.linear"]["value"] >= 0.8
     assert set(card["settings"]["chosen"]) == {"1", "2", "3"}
+    assert len(card["settings"]["weights_sha256"]) == 3
     plain = ("--model", "filterbank", "--kind", "knn")
     code, card, _ = run(*words, *plain, "--output", tmp_path / "b")
     assert code == 0

@@ -14,11 +14,11 @@ from earsight.data.corpus import ClipRecord, Corpus
 from earsight.data.folds import fold_of
 from earsight.data.open_corpus import open_corpus
 from earsight.errors import InputError
-from earsight.evaluate.card import Card, Counts, Score, left_out, now, versions
+from earsight.evaluate.card import Card, Counts, LeftOut, Score, left_out, now, versions
 from earsight.evaluate.corpus_clips import labelled, records_of
 from earsight.evaluate.filterbank_listener import NAME as FILTERBANK
 from earsight.evaluate.filterbank_listener import filterbank_tagger
-from earsight.evaluate.fold_table import clips_by_fold, fold_lines, over_folds
+from earsight.evaluate.fold_table import MARK, clips_by_fold, fold_lines, model_of, over_folds
 from earsight.evaluate.probe import NEIGHBOURS, TEMPERATURE, knn, linear_probe
 from earsight.evaluate.report_page import Table
 from earsight.evaluate.tagger_hearing import HeardClips, HearingSettings, hear_clips, hearing_of
@@ -26,7 +26,7 @@ from earsight.evaluate.tagger_report import SystemTags, write_tag_report
 from earsight.evaluate.tagger_scores import TagScores, tag_scores
 from earsight.evaluate.tagger_table import NO_CLASS, OnClip, clip_facts, listening_facts
 from earsight.generate.load import usable_device
-from earsight.generate.tagger import load_tagger
+from earsight.generate.tagger import SoundTagger, load_tagger
 
 TABLE = "probe"
 Kind = Literal["linear", "knn"]
@@ -41,7 +41,8 @@ class ProbeJob:
     """Whose features to judge, on what, and how; the model "filterbank" is none.
 
     Without `folds` the classifiers learn from the train and valid clips and are judged on the test
-    clips; with them every fold is judged by classifiers that learnt from the others.
+    clips; with them every fold is judged by classifiers that learnt from the others, and "{fold}"
+    in `model` stands for the fold's number: each fold has a network of its own.
     """
 
     model: str
@@ -56,12 +57,23 @@ class ProbeJob:
     device: str = "cpu"
 
 
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """What a network made of all clips."""
+
+    tagger: SoundTagger
+    heard: HeardClips
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Clips:
-    """Clips with their features, and in which part each is judged: a fold, or 0 for never."""
+    """Clips, and in which part each is judged: a fold, 1 for "test", or 0 for never.
 
-    heard: HeardClips
-    features: Tensor
+    `features` are those that a part is judged by, of all clips.
+    """
+
+    records: tuple[ClipRecord, ...]
+    features: Mapping[int, Tensor]
     classes: Tensor
     parts: Tensor
 
@@ -83,48 +95,22 @@ def evaluate_probe(job: ProbeJob, *, on_clip: OnClip | None = None) -> Card:
     from or to judge.
     """
     corpus = open_corpus(job.data)
-    plain = job.model == FILTERBANK
-    tagger = filterbank_tagger(job.device) if plain else load_tagger(job.model, device=job.device)
     known, unknown = labelled(records_of(corpus, "all"))
-    hearing = hearing_of(job.model, job.hearing)
-    heard = hear_clips(tagger, corpus, known, hearing, on_clip=on_clip)
-    clips = _clips(heard, corpus, job)
+    embedded = _embedded(job, corpus, known, on_clip)
+    clips = _clips(embedded, corpus, job)
     judged: dict[Kind, dict[int, _Judged]] = {
         kind: _judge(kind, clips, corpus, job) for kind in job.kinds
     }
     systems = {kind: _together(kind, parts, clips, corpus, job) for kind, parts in judged.items()}
-    order = [place for part in judged[job.kinds[0]].values() for place in part.places]
-    ids = [heard.records[place].id for place in order]
-    card = Card(
-        table=TABLE,
-        scores=_scores(judged),
-        counts=Counts(
-            expected=len(known) + len(unknown),
-            found=len(heard.records),
-            skipped=(*left_out([(r.id, NO_CLASS) for r in unknown]), *heard.left_out),
-        ),
-        protocol={"metrics": METRICS[job.folds], **clip_facts(corpus, ids)},
-        settings={
-            "model": tagger.name,
-            "weights_sha256": tagger.weights_sha256,
-            **listening_facts(tagger, hearing, heard.sounds),
-            "width": int(clips.features.shape[1]),
-            "neighbours": job.num_neighbours,
-            "temperature": TEMPERATURE,
-            "chosen": {
-                str(part): found.facts
-                for part, found in judged.get("linear", dict[int, _Judged]()).items()
-            },
-        },
-        seeds=(job.seed,),
-        versions=versions(),
-        date=now(),
-    )
+    places = [place for part in judged[job.kinds[0]].values() for place in part.places]
+    ids = [clips.records[place].id for place in places]
+    missing = left_out([(record.id, NO_CLASS) for record in unknown])
+    card = _card(job, corpus, list(embedded.values()), judged, ids, missing)
     write_tag_report(
         card,
         systems,
         job.output,
-        title=f"Frozen features of {tagger.name} on {corpus.name}",
+        title=f"Frozen features of {job.model} on {corpus.name}",
         class_names=corpus.class_names,
         clips=ids,
         tables=_tables(judged) if job.folds else (),
@@ -132,18 +118,78 @@ def evaluate_probe(job: ProbeJob, *, on_clip: OnClip | None = None) -> Card:
     return card
 
 
-def _clips(heard: HeardClips, corpus: Corpus, job: ProbeJob) -> _Clips:
+def _card(
+    job: ProbeJob,
+    corpus: Corpus,
+    embedded: Sequence[_Embedded],
+    judged: Mapping[Kind, Mapping[int, _Judged]],
+    ids: Sequence[str],
+    missing: tuple[LeftOut, ...],
+) -> Card:
+    first, heard = embedded[0].tagger, embedded[0].heard
+    shas = [one.tagger.weights_sha256 for one in embedded]
+    fits = judged.get("linear", dict[int, _Judged]())
+    return Card(
+        table=TABLE,
+        scores=_scores(judged),
+        counts=Counts(
+            expected=len(missing) + len(heard.left_out) + len(heard.records),
+            found=len(heard.records),
+            skipped=(*missing, *heard.left_out),
+        ),
+        protocol={"metrics": METRICS[job.folds], **clip_facts(corpus, ids)},
+        settings={
+            "model": first.name if len(shas) == 1 else job.model,
+            "weights_sha256": shas[0] if len(shas) == 1 else shas,
+            **listening_facts(first, job.hearing, heard.sounds),
+            "width": int(heard.features.shape[1]),
+            "neighbours": job.num_neighbours,
+            "temperature": TEMPERATURE,
+            "chosen": {str(part): one.facts for part, one in fits.items()},
+        },
+        seeds=(job.seed,),
+        versions=versions(),
+        date=now(),
+    )
+
+
+def _embedded(
+    job: ProbeJob, corpus: Corpus, records: list[ClipRecord], on_clip: OnClip | None
+) -> dict[int, _Embedded]:
+    """All clips under the network of each fold; under the one that there is, numbered 0."""
+    models = {0: job.model}
+    if job.folds and MARK in job.model:
+        models = {fold: model_of(job.model, fold) for fold in clips_by_fold(corpus)}
+    found: dict[int, _Embedded] = {}
+    for fold, model in models.items():
+        plain = model == FILTERBANK
+        tagger = filterbank_tagger(job.device) if plain else load_tagger(model, device=job.device)
+        hearing = hearing_of(model, job.hearing)
+        heard = hear_clips(tagger, corpus, records, hearing, on_clip=on_clip)
+        found[fold] = _Embedded(tagger, heard)
+    if len({embedded.heard.records for embedded in found.values()}) > 1:
+        raise InputError("the folds' networks could not hear the same clips: their inputs differ")
+    return found
+
+
+def _clips(embedded: Mapping[int, _Embedded], corpus: Corpus, job: ProbeJob) -> _Clips:
     device = usable_device(job.device)
+    records = next(iter(embedded.values())).heard.records
     if job.folds:
-        clips_by_fold(corpus)
-        parts = [fold_of(record) or 0 for record in heard.records]
+        numbers = list(clips_by_fold(corpus))
+        parts = [fold_of(record) or 0 for record in records]
     else:
-        parts = [int(record.split == "test") for record in heard.records]
-        _need_both(corpus, heard.records)
+        numbers = [1]
+        parts = [int(record.split == "test") for record in records]
+        _need_both(corpus, records)
+    found = {
+        number: torch.from_numpy(one.heard.features).double().to(device)
+        for number, one in embedded.items()
+    }
     return _Clips(
-        heard=heard,
-        features=torch.from_numpy(heard.features).double().to(device),
-        classes=torch.from_numpy(targets_of(heard.records, corpus.class_names)).to(device),
+        records=records,
+        features={number: found[number if number in found else 0] for number in numbers},
+        classes=torch.from_numpy(targets_of(records, corpus.class_names)).to(device),
         parts=torch.tensor(parts, device=device),
     )
 
@@ -160,9 +206,9 @@ def _need_both(corpus: Corpus, records: Sequence[ClipRecord]) -> None:
 def _judge(kind: Kind, clips: _Clips, corpus: Corpus, job: ProbeJob) -> dict[int, _Judged]:
     """Every part but 0, judged by a classifier that learnt from all other clips."""
     judged: dict[int, _Judged] = {}
-    for part in sorted(set(clips.parts.cpu().numpy().tolist()) - {0}):
+    for part, features in clips.features.items():
         own = clips.parts == part
-        train_x, train_y, test_x = clips.features[~own], clips.classes[~own], clips.features[own]
+        train_x, train_y, test_x = features[~own], clips.classes[~own], features[own]
         facts: dict[str, Any] = {}
         if kind == "linear":
             groups = clips.parts[~own] if job.folds else None
@@ -176,7 +222,7 @@ def _judge(kind: Kind, clips: _Clips, corpus: Corpus, job: ProbeJob) -> dict[int
         else:
             found = knn(train_x, train_y, test_x, num_neighbours=job.num_neighbours)
         probabilities, targets = found.cpu().numpy(), clips.classes[own].cpu().numpy()
-        judged[int(part)] = _Judged(
+        judged[part] = _Judged(
             found=_score(probabilities, targets, kind, corpus, job),
             places=np.flatnonzero(own.cpu().numpy()).tolist(),
             probabilities=probabilities,
