@@ -49,8 +49,7 @@ def ears(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bundled(ears: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in ("bundles", "tagger", "repair"):
-        monkeypatch.setattr(f"earsight.generate.{module}.LISTENING_FOLDER", ears)
+    monkeypatch.setattr("earsight.generate.bundles.LISTENING_FOLDER", ears)
     return ears
 
 

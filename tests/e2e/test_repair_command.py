@@ -24,6 +24,12 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return code, captured.out, captured.err
 
 
+@pytest.fixture(autouse=True)
+def without_bundled_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an installation without networks that hear."""
+    monkeypatch.setattr("earsight.generate.bundles.LISTENING_FOLDER", tmp_path / "not there")
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("models") / "mae", "audiomae")

@@ -54,6 +54,11 @@ def open_bundle(source: str | Path, *, bundled: Path = BUNDLED_FOLDER) -> Bundle
     )
 
 
+def open_listening(source: str | Path) -> Bundle:
+    """As `open_bundle`, where "bundled" means the networks that hear."""
+    return open_bundle(source, bundled=LISTENING_FOLDER)
+
+
 def short_name(source: str | Path) -> str:
     """What a model is called in results; RUN/model, as trainings write it, keeps its run's name."""
     path = Path(source)

@@ -19,9 +19,8 @@ from earsight.frontends.fbank_statistics import FbankStatistics
 from earsight.frontends.kaldi_fbank import PUBLISHED, denormalise, log_fbank, normalise, pad_or_crop
 from earsight.generate.bundles import (
     BUNDLED,
-    LISTENING_FOLDER,
     build_network,
-    open_bundle,
+    open_listening,
     short_name,
 )
 from earsight.generate.listeners import folder_statistics
@@ -217,7 +216,7 @@ def load_repairer(
     `load_repairer("audiomae-pretrained").repair_file("dog.wav", share=0.5).wave` is the sound with
     half of it hidden and restored.
     """
-    bundle = open_bundle(source, bundled=LISTENING_FOLDER)
+    bundle = open_listening(source)
     folder = next((part for part in bundle.parts.values() if part.family == "audiomae"), None)
     if folder is None:
         found = ", ".join(sorted({part.family for part in bundle.parts.values()}))

@@ -17,7 +17,7 @@ from torch import Tensor
 from earsight.checkpoints.native import Bundle, NativeFolder
 from earsight.data.class_lists import audioset_names
 from earsight.errors import InputError
-from earsight.generate.bundles import BUNDLED, LISTENING_FOLDER, open_bundle, short_name
+from earsight.generate.bundles import BUNDLED, open_listening, short_name
 from earsight.generate.listeners import (
     FAMILIES,
     WITHOUT_CLASSES,
@@ -243,7 +243,7 @@ def load_tagger(
     `load_tagger("ast").tag("dog.wav")` are the five best tags of a sound, `.embed("dog.wav")` is
     its vector, and `.hear("dog.wav")` everything about it, window by window.
     """
-    bundle = open_bundle(source, bundled=LISTENING_FOLDER)
+    bundle = open_listening(source)
     folder = _listening_part(bundle, part)
     target = usable_device(device)
     listener = build_listener(folder, target)
