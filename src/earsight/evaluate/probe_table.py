@@ -167,7 +167,7 @@ def _embedded(
         hearing = hearing_of(model, job.hearing)
         heard = hear_clips(tagger, corpus, records, hearing, on_clip=on_clip)
         found[fold] = _Embedded(tagger, heard)
-    if len({embedded.heard.records for embedded in found.values()}) > 1:
+    if len({tuple(r.id for r in one.heard.records) for one in found.values()}) > 1:
         raise InputError("the folds' networks could not hear the same clips: their inputs differ")
     return found
 
