@@ -87,7 +87,7 @@ def coarse_audioset() -> HtsatRecipe:
 
 
 def coarse_vggsound() -> HtsatRecipe:
-    """The coarse-to-fine paper's VGGSound, 50 epochs; coarse ones as many as on AudioSet."""
+    """The coarse-to-fine paper's VGGSound, 50 epochs, of which as large a share is coarse."""
     return replace(
         coarse_audioset(),
         model=HtsatConfig(num_classes=309, labels="one"),
