@@ -207,27 +207,23 @@ def train(
     world: World = ALONE,
     resume: bool = False,
 ) -> None:
-    """Fit to the "train" clips with a class, check the "valid" ones, judge on the "test" ones.
+    """Train, or go on with a killed run to the same weights; raises as `train_tagger` does."""
 
-    `resume` goes on with a killed run to the same weights. Raises InputError where clips have no
-    classes, TrainingError where the loss breaks or the disk is full.
-    """
-    run = run.seen_by(world)
-    run.note_recipe(recipe, resume=resume)
-    data = TaggerData(corpora, recipe.draws, memory_gb=recipe.memory_gb, seed=recipe.seed)
-    start, begin = open_ast(recipe.start)
-    tagging = TwoTokenTagging(
-        recipe,
-        data,
-        world,
-        family="ast",
-        title="AST",
-        full=replace(recipe.model, num_classes=len(data.class_names)),
-        build=Ast,
-        begin=begin,
-        start=start,
-    )
-    train_tagger(recipe, run, tagging, data, world=world, resume=resume)
+    def begin(data: TaggerData) -> TwoTokenTagging[AstConfig, Ast]:
+        start, from_start = open_ast(recipe.start)
+        return TwoTokenTagging(
+            recipe,
+            data,
+            world,
+            family="ast",
+            title="AST",
+            full=replace(recipe.model, num_classes=len(data.class_names)),
+            build=Ast,
+            begin=from_start,
+            start=start,
+        )
+
+    train_tagger(recipe, run, begin, corpora=corpora, world=world, resume=resume)
 
 
 def open_ast(source: str) -> tuple[NativeFolder | None, Callable[[AstConfig], Ast] | None]:

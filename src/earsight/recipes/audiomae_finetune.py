@@ -127,16 +127,12 @@ def train(
     world: World = ALONE,
     resume: bool = False,
 ) -> None:
-    """Fit to the "train" clips with a class, check the "valid" ones, judge on the "test" ones.
+    """Train, or go on with a killed run to the same weights; raises as `train_tagger` does."""
 
-    `resume` goes on with a killed run to the same weights. Raises InputError where clips have no
-    classes, TrainingError where the loss breaks or the disk is full.
-    """
-    run = run.seen_by(world)
-    run.note_recipe(recipe, resume=resume)
-    data = TaggerData(corpora, recipe.draws, memory_gb=recipe.memory_gb, seed=recipe.seed)
-    tagging = AudioMaeTagging(recipe, data, world)
-    train_tagger(recipe, run, tagging, data, world=world, resume=resume)
+    def begin(data: TaggerData) -> AudioMaeTagging:
+        return AudioMaeTagging(recipe, data, world)
+
+    train_tagger(recipe, run, begin, corpora=corpora, world=world, resume=resume)
 
 
 def _network_of(start: NativeFolder) -> MaskedAutoencoder | AudioTagger:

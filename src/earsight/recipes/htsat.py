@@ -173,24 +173,22 @@ def train(
     world: World = ALONE,
     resume: bool = False,
 ) -> None:
-    """Fit to the "train" clips with a class, check the "valid" ones, judge on the "test" ones.
+    """Train, or go on with a killed run to the same weights; raises as `train_tagger` does."""
 
-    `resume` goes on with a killed run to the same weights. Raises InputError where clips have no
-    classes, TrainingError where the loss breaks or the disk is full.
-    """
-    run = run.seen_by(world)
-    run.note_recipe(recipe, resume=resume)
-    data = TaggerData(
-        corpora,
-        recipe.draws,
-        memory_gb=recipe.memory_gb,
-        seed=recipe.seed,
+    def begin(data: TaggerData) -> HtsatTagging:
+        start = open_htsat(recipe.start, data.class_names)
+        return HtsatTagging(recipe, data, world, start=start)
+
+    train_tagger(
+        recipe,
+        run,
+        begin,
+        corpora=corpora,
+        world=world,
+        resume=resume,
         rate_hz=recipe.mel.rate_hz,
         min_samples=recipe.mel.fft_samples // 2 + 1,
     )
-    start = open_htsat(recipe.start, data.class_names)
-    tagging = HtsatTagging(recipe, data, world, start=start)
-    train_tagger(recipe, run, tagging, data, world=world, resume=resume)
 
 
 def _repeated() -> ClipChanges:

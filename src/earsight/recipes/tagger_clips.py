@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from earsight.data.corpus import ClipRecord, Corpus, Split
+from earsight.data.clip_classes import targets_of
+from earsight.data.corpus import Corpus, Split
 from earsight.data.fbank_clips import (
     WaveClips,
     WaveCut,
@@ -120,7 +121,7 @@ class TaggedClips:
         self.waves = WaveClips(
             corpus, labelled, memory_gb=memory_gb, rate_hz=rate_hz, min_samples=min_samples
         )
-        self.targets = torch.stack([_targets(record, corpus.class_names) for record in labelled])
+        self.targets = torch.from_numpy(targets_of(labelled, corpus.class_names)).float()
         self.owners = tuple(corpus.origin(record)[0].name for record in labelled)
 
     def __len__(self) -> int:
@@ -271,11 +272,3 @@ def _turned_in_noise(fbank: Float[Tensor, "t m"], rng: torch.Generator) -> Tenso
     noise = torch.rand(fbank.shape, generator=rng) * torch.rand((), generator=rng)
     turned = int(torch.randint(-MOST_FRAMES_TURNED, MOST_FRAMES_TURNED, (), generator=rng))
     return (fbank + LOUDEST_NOISE * noise.to(fbank.device)).roll(turned, dims=0)
-
-
-def _targets(record: ClipRecord, class_names: Sequence[str]) -> Float[Tensor, " k"]:
-    named = record.notes.get("classes") or [record.class_name]
-    unknown = [name for name in named if name not in class_names]
-    if unknown:
-        raise InputError(f"clip {record.id}: class {unknown[0]!r} is none of its corpus")
-    return torch.tensor([float(name in named) for name in class_names])

@@ -7,7 +7,7 @@ Axes: b clips, w windows of a clip, n clips of a split, k classes.
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from earsight.checkpoints.native import save_folder
+from earsight.data.corpus import Corpus
 from earsight.files import write_json
+from earsight.frontends.kaldi_fbank import PUBLISHED
 from earsight.recipes.classifier_report import finite, score_table
 from earsight.recipes.tagger_clips import (
     TaggedBatch,
@@ -198,17 +200,31 @@ class TaggerTraining(Generic[Network]):
 def train_tagger(
     recipe: TaggerRecipe,
     run: RunDir,
-    tagging: Tagging[Network],
-    data: TaggerData,
+    begin: Callable[[TaggerData], Tagging[Network]],
     *,
+    corpora: Sequence[Corpus],
     world: World,
     resume: bool,
+    rate_hz: int = PUBLISHED.rate_hz,
+    min_samples: int = PUBLISHED.window_samples,
 ) -> None:
     """Fit to the "train" clips with a class, check the "valid" ones, judge on the "test" ones.
 
-    Raises InputError where clips have no classes, TrainingError where the loss breaks or the disk
-    is full.
+    `begin` makes the tagging for these clips, which have `rate_hz`. `resume` goes on with a killed
+    run to the same weights. Raises InputError where clips have no classes, TrainingError where the
+    loss breaks or the disk is full.
     """
+    run = run.seen_by(world)
+    run.note_recipe(recipe, resume=resume)
+    data = TaggerData(
+        corpora,
+        recipe.draws,
+        memory_gb=recipe.memory_gb,
+        seed=recipe.seed,
+        rate_hz=rate_hz,
+        min_samples=min_samples,
+    )
+    tagging = begin(data)
     training = TaggerTraining(recipe, tagging, data, run, world)
     clock = training.clock
     if resume:
