@@ -6,7 +6,7 @@ Axes: n stretches of time, e edges between them, k classes, t columns of the pic
 import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -91,12 +91,11 @@ def draw_timeline(
 def _drawable(timeline: Timeline) -> Timeline:
     """The same with no more stretches than can be seen: means of several."""
     together = -(-len(timeline.probabilities) // NUM_COLUMNS)
+    parts = cast(tuple[Tensor, ...], timeline.probabilities.split(together))
     return replace(
         timeline,
         edges=torch.cat([timeline.edges[:-1:together], timeline.edges[-1:]]),
-        probabilities=torch.stack(
-            [part.mean(dim=0) for part in timeline.probabilities.split(together)]
-        ),
+        probabilities=torch.stack([part.mean(dim=0) for part in parts]),
     )
 
 
